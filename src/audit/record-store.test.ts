@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { sql } from 'kysely';
+import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import type { RecordEntry } from './record.ts';
+import { appendRecord, readRecord, verifyChain } from './record-store.ts';
+
+let database: OpenDatabase;
+before(async () => {
+  database = await openDatabase({ kind: 'memory' });
+});
+after(() => database.close());
+
+const entry = (sentence: string): RecordEntry => ({
+  at: Date.UTC(2026, 0, 1),
+  kind: 'incident.noted',
+  actor: 'token/test',
+  incidentId: 'i1',
+  sentence,
+  data: { b: 1, a: ['ü', '\u0000', 1e21, 0.1] },
+});
+
+test('entries are chained in order and the chain verifies', async () => {
+  await database.db.transaction().execute((tx) => appendRecord(tx, [entry('one'), entry('two')]));
+  await database.db.transaction().execute((tx) => appendRecord(tx, [entry('three')]));
+
+  const entries = await readRecord(database.db, { incidentId: 'i1', limit: 10 });
+  assert.deepEqual(
+    entries.map((e) => [e.seq, e.sentence]),
+    [
+      [1, 'one'],
+      [2, 'two'],
+      [3, 'three'],
+    ],
+  );
+  assert.deepEqual(await verifyChain(database.db), { intact: true, entries: 3, head: entries[2]?.hash });
+});
+
+test('an entry of a transaction that rolls back was never there', async () => {
+  await assert.rejects(
+    database.db.transaction().execute(async (tx) => {
+      await appendRecord(tx, [entry('lost')]);
+      throw new Error('rolled back');
+    }),
+  );
+  assert.equal((await verifyChain(database.db)).entries, 3);
+});
+
+test('the database refuses to change or delete an entry', async () => {
+  await assert.rejects(database.db.deleteFrom('record').execute(), /append-only/);
+  await assert.rejects(database.db.updateTable('record').set({ sentence: 'x' }).execute(), /append-only/);
+});
+
+test('a changed entry, a missing entry and a cut-off end are all found', async () => {
+  const tamper = async (statement: string, expected: RegExp) => {
+    await assert.rejects(
+      database.db.transaction().execute(async (tx) => {
+        await sql`ALTER TABLE record DISABLE TRIGGER record_append_only`.execute(tx);
+        await sql.raw(statement).execute(tx);
+        const verdict = await verifyChain(tx);
+        assert.equal(verdict.intact, false);
+        assert.match(verdict.intact ? '' : verdict.sentence, expected);
+        throw new Error('undo the tampering');
+      }),
+      /undo the tampering/,
+    );
+  };
+  await tamper(`UPDATE record SET sentence = 'nothing happened' WHERE seq = 2`, /Entry 2 was changed/);
+  await tamper(`UPDATE record SET data = '{"a":1}' WHERE seq = 1`, /Entry 1 was changed/);
+  await tamper(`DELETE FROM record WHERE seq = 2`, /Entry 2 is missing/);
+  await tamper(`DELETE FROM record WHERE seq = 3`, /cut off/);
+});

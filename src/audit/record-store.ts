@@ -1,0 +1,146 @@
+import { sql } from 'kysely';
+import type { Queryable, Tx } from '../database/tables.ts';
+import type { Json } from '../integrations/contract.ts';
+import { hashEntry, type RecordEntry, type RecordedEntry, type RecordKind } from './record.ts';
+
+/**
+ * Appends entries to the chain. Call it last in a transaction: it locks the head of the chain until the commit, and
+ * whoever appends next waits for it.
+ */
+export async function appendRecord(tx: Tx, entries: readonly RecordEntry[]): Promise<void> {
+  if (entries.length === 0) return;
+  const head = await tx.selectFrom('record_head').select(['seq', 'hash']).forUpdate().executeTakeFirstOrThrow();
+  let { seq, hash } = head;
+  const rows = entries.map((entry) => {
+    const data = withoutNul(JSON.stringify(entry.data));
+    const clean = { ...entry, sentence: withoutNul(entry.sentence) };
+    const previousHash = hash;
+    seq += 1;
+    hash = hashEntry(previousHash, seq, clean, data);
+    return {
+      seq,
+      at: new Date(entry.at),
+      kind: entry.kind,
+      actor: entry.actor,
+      organization: entry.organization ?? null,
+      alert_id: entry.alertId ?? null,
+      incident_id: entry.incidentId ?? null,
+      run_id: entry.runId ?? null,
+      sentence: clean.sentence,
+      data,
+      previous_hash: previousHash,
+      hash,
+    };
+  });
+  // PostgreSQL takes at most 65,535 parameters in a statement; 12 columns a row leave room for 1,000 rows.
+  for (let i = 0; i < rows.length; i += 1000)
+    await tx
+      .insertInto('record')
+      .values(rows.slice(i, i + 1000))
+      .execute();
+  await tx.updateTable('record_head').set({ seq, hash }).execute();
+}
+
+/** PostgreSQL text cannot hold U+0000; a hostile label must not stop the record. */
+function withoutNul(text: string): string {
+  return text.replaceAll('\u0000', '').replaceAll('\\u0000', '\\ufffd');
+}
+
+export interface RecordFilter {
+  /** Entries after this sequence number. */
+  after?: number;
+  incidentId?: string;
+  runId?: string;
+  /** Only what this Organization may see: its own entries. */
+  organization?: string;
+  limit: number;
+}
+
+/** Entries in order. */
+export async function readRecord(db: Queryable, filter: RecordFilter): Promise<RecordedEntry[]> {
+  return (await readRows(db, filter)).map(({ dataText, ...entry }) => entry);
+}
+
+/** An entry with its data exactly as it was hashed. */
+type RecordRow = RecordedEntry & { dataText: string };
+
+async function readRows(db: Queryable, filter: RecordFilter): Promise<RecordRow[]> {
+  let query = db
+    .selectFrom('record')
+    .select([
+      'seq',
+      'at',
+      'kind',
+      'actor',
+      'organization',
+      'alert_id',
+      'incident_id',
+      'run_id',
+      'sentence',
+      'previous_hash',
+      'hash',
+    ])
+    .select(sql<string>`data::text`.as('data_text'))
+    .orderBy('seq')
+    .limit(filter.limit);
+  if (filter.after !== undefined) query = query.where('seq', '>', filter.after);
+  if (filter.incidentId !== undefined) query = query.where('incident_id', '=', filter.incidentId);
+  if (filter.runId !== undefined) query = query.where('run_id', '=', filter.runId);
+  if (filter.organization !== undefined) query = query.where('organization', '=', filter.organization);
+  const rows = await query.execute();
+  return rows.map((row) => ({
+    seq: row.seq,
+    at: row.at.getTime(),
+    kind: row.kind as RecordKind,
+    actor: row.actor,
+    organization: row.organization ?? undefined,
+    alertId: row.alert_id ?? undefined,
+    incidentId: row.incident_id ?? undefined,
+    runId: row.run_id ?? undefined,
+    sentence: row.sentence,
+    data: JSON.parse(row.data_text) as Json,
+    previousHash: row.previous_hash,
+    hash: row.hash,
+    dataText: row.data_text,
+  }));
+}
+
+export type ChainVerdict =
+  | { intact: true; entries: number; head: string }
+  | { intact: false; entries: number; brokenAt: number; sentence: string };
+
+/** Reads the whole record and recomputes every hash. */
+export async function verifyChain(db: Queryable, signal?: AbortSignal): Promise<ChainVerdict> {
+  let previousHash = '0'.repeat(64);
+  let expected = 1;
+  for (;;) {
+    signal?.throwIfAborted();
+    const page = (await readRecord(db, { after: expected - 1, limit: 1000 })) as (RecordedEntry & {
+      dataText: string;
+    })[];
+    for (const entry of page) {
+      const broken = entry.seq !== expected ? `Entry ${expected} is missing.` : verdictOn(entry, previousHash);
+      if (broken) return { intact: false, entries: expected - 1, brokenAt: expected, sentence: broken };
+      previousHash = entry.hash;
+      expected += 1;
+    }
+    if (page.length < 1000) break;
+  }
+  const head = await db.selectFrom('record_head').select(['seq', 'hash']).executeTakeFirstOrThrow();
+  if (head.seq > expected - 1) {
+    return {
+      intact: false,
+      entries: expected - 1,
+      brokenAt: expected,
+      sentence: `The record ends at entry ${expected - 1}, but its head stands at ${head.seq}: entries were cut off.`,
+    };
+  }
+  return { intact: true, entries: expected - 1, head: previousHash };
+}
+
+function verdictOn(entry: RecordRow, previousHash: string): string | undefined {
+  if (entry.previousHash !== previousHash) return `Entry ${entry.seq} does not follow the one before it.`;
+  if (hashEntry(previousHash, entry.seq, entry, entry.dataText) !== entry.hash)
+    return `Entry ${entry.seq} was changed after it was written.`;
+  return undefined;
+}

@@ -1,0 +1,79 @@
+/**
+ * The record: append-only, hash-chained, written in the transaction of the change it describes. It is also the timeline
+ * of an incident and the event stream: one truth, read three ways.
+ */
+import { createHash } from 'node:crypto';
+import type { Json } from '../integrations/contract.ts';
+
+/** Every kind of entry, in one place. `<noun>.<what happened>`; never renamed. */
+export const recordKinds = [
+  'alert.fired',
+  'alert.resolvedReported',
+  'alert.superseded',
+  'decision.made',
+  'delivery.deadLettered',
+  'incident.opened',
+  'incident.alertJoined',
+  'incident.acknowledged',
+  'incident.noted',
+  'incident.mitigated',
+  'incident.resolved',
+  'incident.severityChanged',
+  'run.created',
+  'run.entry',
+  'run.ended',
+  'run.cancelRequested',
+  'approval.requested',
+  'approval.decided',
+  'page.created',
+  'page.delivered',
+  'page.failed',
+  'catalog.changed',
+  'catalog.problem',
+  'schedule.missed',
+] as const;
+export type RecordKind = (typeof recordKinds)[number];
+
+/** What happened, as the writer knows it. */
+export interface RecordEntry {
+  at: number;
+  kind: RecordKind;
+  /** Who: `engine`, `alertmanager`, `catalog`, or `token/<name>`, `user/<name>`. */
+  actor: string;
+  organization?: string | undefined;
+  alertId?: string | undefined;
+  incidentId?: string | undefined;
+  runId?: string | undefined;
+  /** One sentence, past tense. */
+  sentence: string;
+  /** Never holds a secret. */
+  data: Json;
+}
+
+/** An entry as it stands in the chain. */
+export interface RecordedEntry extends RecordEntry {
+  /** Counts from 1 without a gap; the event id of the stream. */
+  seq: number;
+  previousHash: string;
+  hash: string;
+}
+
+/** SHA-256 (hex) over the previous hash and every field, each with its length, so that no two entries read the same. */
+export function hashEntry(previousHash: string, seq: number, entry: RecordEntry, dataText: string): string {
+  const hash = createHash('sha256');
+  const fields = [
+    previousHash,
+    String(seq),
+    new Date(entry.at).toISOString(),
+    entry.kind,
+    entry.actor,
+    entry.organization ?? '',
+    entry.alertId ?? '',
+    entry.incidentId ?? '',
+    entry.runId ?? '',
+    entry.sentence,
+    dataText,
+  ];
+  for (const field of fields) hash.update(`${Buffer.byteLength(field)}:${field}\n`);
+  return hash.digest('hex');
+}

@@ -1,0 +1,151 @@
+/**
+ * Opens the one database: PostgreSQL by URL, or PGlite (PostgreSQL in this process) in a data directory. Both run the
+ * same migrations and the same queries.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Kysely, PGliteDialect, PostgresDialect, sql } from 'kysely';
+import { type Migration, Migrator } from 'kysely/migration';
+import { CatalystError, messageOf } from '../errors.ts';
+import { lockDataDirectory } from './directory-lock.ts';
+import * as spine from './migrations/0001-spine.ts';
+import type { Database, Tables } from './tables.ts';
+
+/** Migrations in order. A released one is never edited. */
+const migrations: Record<string, Migration> = { '0001-spine': spine };
+
+export type DatabaseLocation =
+  /** `postgres://user@host/database`. */
+  | { kind: 'postgres'; url: string; poolSize?: number }
+  /** A directory only this process uses. */
+  | { kind: 'embedded'; directory: string }
+  /** Gone with the process: for tests and drills. */
+  | { kind: 'memory' };
+
+export interface OpenDatabase {
+  db: Database;
+  kind: DatabaseLocation['kind'];
+  /** Throws Unavailable when the database does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How long one statement may take on PostgreSQL before the server cancels it; no query of ours is meant to take a second. */
+const statementTimeoutMs = 15_000;
+/** How long to wait for a free connection or a new one: an outage shows as Unavailable well inside Alertmanager's 10 s. */
+const connectTimeoutMs = 5_000;
+
+/**
+ * Opens the database and brings its schema up to date.
+ *
+ * @throws CatalystError Unavailable when it cannot be reached; Conflict when another process holds the data directory.
+ */
+export async function openDatabase(location: DatabaseLocation): Promise<OpenDatabase> {
+  const open = location.kind === 'postgres' ? await connectPostgres(location) : await startEmbedded(location);
+  try {
+    await migrate(open.db);
+    return open;
+  } catch (error) {
+    await open.close();
+    throw error;
+  }
+}
+
+async function connectPostgres(location: { url: string; poolSize?: number }): Promise<OpenDatabase> {
+  const { default: pg } = await import('pg');
+  const types = new pg.TypeOverrides();
+  // Identities and counters stay far below 2^53, where a JavaScript number is exact.
+  types.setTypeParser(pg.types.builtins.INT8, Number);
+  const pool = new pg.Pool({
+    connectionString: location.url,
+    // Ten: intake, processing, engine, API and a listener each hold one at a time; more only adds contention on two cores.
+    max: location.poolSize ?? 10,
+    connectionTimeoutMillis: connectTimeoutMs,
+    statement_timeout: statementTimeoutMs,
+    idle_in_transaction_session_timeout: statementTimeoutMs,
+    application_name: 'catalyst-sre',
+    types,
+  });
+  // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
+  pool.on('error', () => {});
+  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  return { db, kind: 'postgres', ping: () => ping(db), close: () => db.destroy() };
+}
+
+async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> {
+  const { PGlite } = await import('@electric-sql/pglite');
+  if (location.kind !== 'embedded') {
+    const db = new Kysely<Tables>({ dialect: new PGliteDialect({ pglite: new PGlite() }) });
+    return { db, kind: 'memory', ping: () => ping(db), close: () => db.destroy() };
+  }
+  await mkdir(location.directory, { recursive: true, mode: 0o700 });
+  const lock = await lockDataDirectory(location.directory);
+  try {
+    const pglite = await PGlite.create(join(location.directory, 'postgres'));
+    const db = new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }) });
+    return {
+      db,
+      kind: 'embedded',
+      ping: () => ping(db),
+      close: async () => {
+        await db.destroy();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw new CatalystError(
+      'Unavailable',
+      `The embedded database in ${location.directory} does not open: ${messageOf(error)}`,
+      {
+        cause: error,
+        hint: 'Move the directory away to start with an empty one, or give another with --data-dir.',
+      },
+    );
+  }
+}
+
+async function ping(db: Database): Promise<void> {
+  try {
+    await sql`SELECT 1`.execute(db);
+  } catch (error) {
+    throw unavailable(error);
+  }
+}
+
+async function migrate(db: Database): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
+  const { error, results } = await migrator.migrateToLatest();
+  if (!error) return;
+  const failed = results?.find((result) => result.status === 'Error');
+  if (isConnectionError(error)) throw unavailable(error);
+  throw new CatalystError(
+    'Internal',
+    `The database schema cannot be brought up to date${failed ? ` (${failed.migrationName})` : ''}: ${messageOf(error)}`,
+    {
+      cause: error,
+    },
+  );
+}
+
+/** Class 08 is "connection exception", 57P0x "the server is going away", 53x00 "out of resources" (PostgreSQL, appendix A). */
+const transientStates = /^(08|57P0|53)/;
+
+/** True when the database was away, starting, stopping or out of connections: trying later can help. */
+export function isConnectionError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (transientStates.test(code) || /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|ENOENT)/.test(code))
+    return true;
+  return /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error|driver has already been destroyed|PGlite is closed/i.test(
+    error.message,
+  );
+}
+
+/** The error a caller sees when the database is away. It names no host and no password. */
+export function unavailable(cause: unknown): CatalystError {
+  return new CatalystError('Unavailable', 'The database does not answer.', {
+    cause,
+    hint: 'Catalyst SRE goes on by itself as soon as the database is back.',
+  });
+}
