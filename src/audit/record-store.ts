@@ -115,9 +115,7 @@ export async function verifyChain(db: Queryable, signal?: AbortSignal): Promise<
   let expected = 1;
   for (;;) {
     signal?.throwIfAborted();
-    const page = (await readRecord(db, { after: expected - 1, limit: 1000 })) as (RecordedEntry & {
-      dataText: string;
-    })[];
+    const page = await readRows(db, { after: expected - 1, limit: 1000 });
     for (const entry of page) {
       const broken = entry.seq !== expected ? `Entry ${expected} is missing.` : verdictOn(entry, previousHash);
       if (broken) return { intact: false, entries: expected - 1, brokenAt: expected, sentence: broken };
