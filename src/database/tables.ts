@@ -98,6 +98,7 @@ export interface RunTable {
   claimed_until: Nullable<Date>;
   claim_epoch: Generated<number>;
   entries: Generated<number>;
+  observed_at: Nullable<Date>;
   cancel_requested_by: Nullable<string>;
   traceparent: Nullable<string>;
 }

@@ -120,6 +120,8 @@ const statements = [
     /* Grows with each claim: a process that lost its claim cannot write with an old one. */
     claim_epoch INTEGER NOT NULL DEFAULT 0,
     entries INTEGER NOT NULL DEFAULT 0,
+    /* When a verification was last looked at: a hold is not continuous over a gap. */
+    observed_at TIMESTAMPTZ,
     cancel_requested_by TEXT,
     traceparent TEXT
   )`,

@@ -1,0 +1,375 @@
+/** SQL of runs, and nothing else. Claims are by the database's clock, so that replicas need not agree on the time. */
+import { sql } from 'kysely';
+import type { Mode } from '../catalog/kinds/runbook.ts';
+import type { Queryable, Tx } from '../database/tables.ts';
+import type { Json } from '../integrations/contract.ts';
+import type { Entry, OutcomeName, PlannedStep } from './journal.ts';
+import type { Reason } from './reasons.ts';
+
+export type RunTrigger =
+  | { kind: 'alert'; alertName: string; fingerprint: string; startsAt: number }
+  | { kind: 'incident'; incidentId: string; type: string }
+  | { kind: 'schedule'; cron: string; timeZone: string; localTime: string }
+  | { kind: 'manual'; by: string; reason: string };
+
+export interface NewRun {
+  id: string;
+  runbook: string;
+  organization: string | undefined;
+  /** The resource as it stood: the version this run executes, whatever happens to the catalog. */
+  document: unknown;
+  trigger: RunTrigger;
+  dedupeKey: string;
+  alertId: string | undefined;
+  incidentId: string | undefined;
+  mode: Mode;
+  inputs: Record<string, Json>;
+  requestedBy: string;
+  sentence: string;
+  createdAt: number;
+  traceparent: string | undefined;
+}
+
+/** Inserts the run unless one with its dedupe key is there. @returns whether it is new. */
+export async function insertRun(tx: Tx, run: NewRun): Promise<boolean> {
+  const inserted = await tx
+    .insertInto('run')
+    .values({
+      id: run.id,
+      runbook: run.runbook,
+      organization: run.organization ?? null,
+      document: JSON.stringify(run.document),
+      trigger: JSON.stringify(run.trigger),
+      dedupe_key: run.dedupeKey,
+      alert_id: run.alertId ?? null,
+      incident_id: run.incidentId ?? null,
+      mode: run.mode,
+      inputs: JSON.stringify(run.inputs),
+      requested_by: run.requestedBy,
+      state: 'Pending',
+      sentence: run.sentence,
+      created_at: new Date(run.createdAt),
+      wake_at: new Date(run.createdAt),
+      traceparent: run.traceparent ?? null,
+    })
+    .onConflict((conflict) => conflict.column('dedupe_key').doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  return inserted !== undefined;
+}
+
+/** A run this process may work on until its claim ends. */
+export interface ClaimedRun {
+  id: string;
+  runbook: string;
+  organization: string | undefined;
+  document: unknown;
+  mode: Mode;
+  inputs: Record<string, Json>;
+  alertId: string | undefined;
+  incidentId: string | undefined;
+  createdAt: number;
+  actedAt: number | undefined;
+  cancelRequestedBy: string | undefined;
+  observedAt: number | undefined;
+  traceparent: string | undefined;
+  /** Fencing token: every write of the run names it. */
+  epoch: number;
+  entries: number;
+}
+
+export interface Claimant {
+  /** Name of this process, unique among all that ever ran. */
+  engine: string;
+  /** How long a claim lasts unless it is extended, ms. */
+  claimFor: number;
+}
+
+/** Claims runs that are due and that nobody holds, oldest first. */
+export async function claimDueRuns(
+  db: Queryable,
+  { engine, claimFor }: Claimant,
+  now: number,
+  limit: number,
+): Promise<ClaimedRun[]> {
+  const rows = await db
+    .updateTable('run')
+    .set({
+      claimed_by: engine,
+      claimed_until: inMilliseconds(claimFor),
+      claim_epoch: sql<number>`claim_epoch + 1`,
+      // From here on, the epoch in wake_at means that somebody asked while the run was held.
+      wake_at: new Date(now),
+    })
+    .where('id', 'in', (due) =>
+      due
+        .selectFrom('run')
+        .select('id')
+        .where('wake_at', '<=', new Date(now))
+        .where((where) =>
+          where.or([where('claimed_until', 'is', null), where('claimed_until', '<', sql<Date>`clock_timestamp()`)]),
+        )
+        .orderBy('wake_at')
+        .limit(limit)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returning([
+      'id',
+      'runbook',
+      'organization',
+      'document',
+      'mode',
+      'inputs',
+      'alert_id',
+      'incident_id',
+      'created_at',
+      'acted_at',
+      'cancel_requested_by',
+      'observed_at',
+      'traceparent',
+      'claim_epoch',
+      'entries',
+    ])
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    runbook: row.runbook,
+    organization: row.organization ?? undefined,
+    document: row.document,
+    mode: row.mode,
+    inputs: row.inputs as Record<string, Json>,
+    alertId: row.alert_id ?? undefined,
+    incidentId: row.incident_id ?? undefined,
+    createdAt: row.created_at.getTime(),
+    actedAt: row.acted_at?.getTime(),
+    cancelRequestedBy: row.cancel_requested_by ?? undefined,
+    observedAt: row.observed_at?.getTime(),
+    traceparent: row.traceparent ?? undefined,
+    epoch: row.claim_epoch,
+    entries: row.entries,
+  }));
+}
+
+/** A moment so many milliseconds from now, by the database's clock. */
+function inMilliseconds(ms: number) {
+  return sql<Date>`clock_timestamp() + ${ms} * interval '1 millisecond'`;
+}
+
+/** Makes the claims on these runs last. @returns the ids that are still ours. */
+export async function extendClaims(
+  db: Queryable,
+  { engine, claimFor }: Claimant,
+  ids: readonly string[],
+): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await db
+    .updateTable('run')
+    .set({ claimed_until: inMilliseconds(claimFor) })
+    .where('id', 'in', [...ids])
+    .where('claimed_by', '=', engine)
+    .returning('id')
+    .execute();
+  return new Set(rows.map((row) => row.id));
+}
+
+/** Frees every claim, whoever holds it. Only for a database that no other process can have open. */
+export async function freeAllClaims(db: Queryable): Promise<void> {
+  await db
+    .updateTable('run')
+    .set({ claimed_by: null, claimed_until: null })
+    .where('claimed_until', 'is not', null)
+    .execute();
+}
+
+/** Hands a run back until `wakeAt`. */
+export async function releaseRun(
+  db: Queryable,
+  run: { id: string; epoch: number },
+  until: { wakeAt: number | undefined; sentence: string | undefined; observedAt: number | undefined },
+): Promise<void> {
+  await db
+    .updateTable('run')
+    .set({
+      claimed_by: null,
+      claimed_until: null,
+      ...(until.wakeAt === undefined ? { wake_at: null } : { wake_at: wakeUnlessAsked(until.wakeAt) }),
+      ...(until.sentence === undefined ? {} : { sentence: until.sentence }),
+      ...(until.observedAt === undefined ? {} : { observed_at: new Date(until.observedAt) }),
+    })
+    .where('id', '=', run.id)
+    .where('claim_epoch', '=', run.epoch)
+    .execute();
+}
+
+/** An approval or a cancellation that came while the run was held must not be slept over: it set `wake_at` to the past. */
+function wakeUnlessAsked(wakeAt: number) {
+  return sql<Date>`CASE WHEN wake_at = 'epoch'::timestamptz THEN wake_at ELSE ${new Date(wakeAt)}::timestamptz END`;
+}
+
+/** Wakes a run at once, also when someone holds it right now. */
+export async function wakeRun(tx: Tx, runId: string, changes: { cancelRequestedBy?: string } = {}): Promise<boolean> {
+  const row = await tx
+    .updateTable('run')
+    .set({
+      wake_at: new Date(0),
+      ...(changes.cancelRequestedBy === undefined ? {} : { cancel_requested_by: changes.cancelRequestedBy }),
+    })
+    .where('id', '=', runId)
+    .where('state', '<>', 'Ended')
+    .returning('id')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** When the next run is due, ms since the epoch. Runs held by others do not count until their claim ends. */
+export async function nextWake(db: Queryable): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('run')
+    .select((select) => select.fn.min('wake_at').as('wake_at'))
+    .where('wake_at', 'is not', null)
+    .where((where) =>
+      where.or([where('claimed_until', 'is', null), where('claimed_until', '<', sql<Date>`clock_timestamp()`)]),
+    )
+    .executeTakeFirst();
+  return row?.wake_at ? new Date(row.wake_at).getTime() : undefined;
+}
+
+export async function readEntries(db: Queryable, runId: string): Promise<Entry[]> {
+  const rows = await db
+    .selectFrom('run_entry')
+    .select(['at', 'kind', 'data'])
+    .where('run_id', '=', runId)
+    .orderBy('seq')
+    .execute();
+  return rows.map((row) => {
+    const { sentence, ...data } = row.data as { sentence: string };
+    return { at: row.at.getTime(), kind: row.kind, sentence, data } as unknown as Entry;
+  });
+}
+
+/** What an entry changes in the run's row. */
+export interface RunChange {
+  state?: 'Pending' | 'AwaitingApproval' | 'Running' | 'RollingBack' | 'Ended';
+  targetKey?: string;
+  actedAt?: number;
+  ended?: { outcome: OutcomeName; reason: Reason; at: number };
+}
+
+/**
+ * Appends an entry and moves the run's row along, if the claim still holds.
+ * @returns false when the run is no longer this process's.
+ */
+export async function appendEntry(
+  tx: Tx,
+  run: { id: string; epoch: number },
+  entry: Entry,
+  change: RunChange,
+): Promise<boolean> {
+  const { ended } = change;
+  const row = await tx
+    .updateTable('run')
+    .set({
+      entries: sql<number>`entries + 1`,
+      sentence: entry.sentence,
+      ...(change.state ? { state: change.state } : {}),
+      ...(change.targetKey === undefined ? {} : { target_key: change.targetKey }),
+      ...(change.actedAt === undefined ? {} : { acted_at: new Date(change.actedAt) }),
+      ...(ended
+        ? { outcome: ended.outcome, reason: ended.reason, ended_at: new Date(ended.at), wake_at: null, lock_key: null }
+        : {}),
+    })
+    .where('id', '=', run.id)
+    .$if(run.epoch !== 'any', (query) => query.where('claim_epoch', '=', run.epoch as number))
+    .where('state', '<>', 'Ended')
+    .returning('entries')
+    .executeTakeFirst();
+  if (!row) return undefined;
+  await tx
+    .insertInto('run_entry')
+    .values({
+      run_id: run.id,
+      seq: row.entries,
+      at: new Date(entry.at),
+      kind: entry.kind,
+      data: JSON.stringify({ sentence: entry.sentence, ...entry.data }),
+    })
+    .execute();
+  return row.entries;
+}
+
+/** Takes the concurrency key for the run. @returns false while another run has it. */
+export async function takeLock(db: Queryable, run: { id: string; epoch: number }, key: string): Promise<boolean> {
+  try {
+    const row = await db
+      .updateTable('run')
+      .set({ lock_key: key })
+      .where('id', '=', run.id)
+      .where('claim_epoch', '=', run.epoch)
+      .where((where) =>
+        where.not(
+          where.exists(
+            where
+              .selectFrom('run as other')
+              .select('other.id')
+              .where('other.lock_key', '=', key)
+              .where('other.id', '<>', run.id),
+          ),
+        ),
+      )
+      .returning('id')
+      .executeTakeFirst();
+    return row !== undefined;
+  } catch (error) {
+    // Two runs at once: the unique index let one through.
+    if (error instanceof Error && 'code' in error && error.code === '23505') return false;
+    throw error;
+  }
+}
+
+/** Runs of a runbook on a target that acted, newest first; only so many as limits can ask for. */
+export async function readHistory(
+  db: Queryable,
+  of: { runbook: string; target: string; except: string; since: number },
+): Promise<{ actedAt: number; endedAt: number | undefined }[]> {
+  const rows = await db
+    .selectFrom('run')
+    .select(['acted_at', 'ended_at'])
+    .where('runbook', '=', of.runbook)
+    .where('target_key', '=', of.target)
+    .where('id', '<>', of.except)
+    .where('acted_at', '>', new Date(of.since))
+    .orderBy('acted_at', 'desc')
+    .limit(1000)
+    .execute();
+  return rows.map((row) => ({ actedAt: row.acted_at?.getTime() ?? 0, endedAt: row.ended_at?.getTime() }));
+}
+
+export async function insertApproval(
+  tx: Tx,
+  runId: string,
+  approval: {
+    id: string;
+    step: number;
+    role: string;
+    plan: readonly PlannedStep[];
+    planDigest: string;
+    requestedAt: number;
+    expiresAt: number;
+  },
+): Promise<void> {
+  await tx
+    .insertInto('approval')
+    .values({
+      id: approval.id,
+      run_id: runId,
+      step: approval.step,
+      role: approval.role,
+      plan: JSON.stringify(approval.plan),
+      plan_digest: approval.planDigest,
+      requested_at: new Date(approval.requestedAt),
+      expires_at: new Date(approval.expiresAt),
+      state: 'Pending',
+    })
+    .execute();
+}
