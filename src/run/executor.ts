@@ -121,12 +121,7 @@ class Executor {
       case 'requestApproval':
         return this.#requestApproval(move);
       case 'expireApproval':
-        return this.#append('ApprovalDecided', 'Nobody approved in time.', {
-          step: move.step,
-          decision: 'Expired',
-          by: 'engine',
-          comment: '',
-        });
+        return this.#expireApproval(move.step);
       case 'act':
         return this.#act(move.phase, move.index, move.attempt);
       case 'ask':

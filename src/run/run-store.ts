@@ -256,16 +256,14 @@ export interface RunChange {
   ended?: { outcome: OutcomeName; reason: Reason; at: number };
 }
 
+/** Who writes: the process that holds the claim, or a person whose decision goes in between. */
+export type Writer = { id: string; epoch: number | 'any' };
+
 /**
  * Appends an entry and moves the run's row along, if the claim still holds.
- * @returns false when the run is no longer this process's.
+ * @returns the entry's number, counted from 1; undefined when the run has ended or is no longer this process's.
  */
-export async function appendEntry(
-  tx: Tx,
-  run: { id: string; epoch: number },
-  entry: Entry,
-  change: RunChange,
-): Promise<boolean> {
+export async function appendEntry(tx: Tx, run: Writer, entry: Entry, change: RunChange): Promise<number | undefined> {
   const { ended } = change;
   const row = await tx
     .updateTable('run')
