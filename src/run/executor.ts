@@ -441,8 +441,10 @@ class Executor {
     }
     const verdict = classifyTarget(expected, observed);
     if (verdict.verdict === 'Same') return { verdict: 'Fine' };
-    if (verdict.verdict === 'ChangedByController') {
+    const mayBeOurs = verdict.verdict === 'ChangedByOthers' && this.#run.state.expectAnew === true;
+    if (verdict.verdict === 'ChangedByController' || mayBeOurs) {
       this.#run.state.expected = observed;
+      delete this.#run.state.expectAnew;
       return { verdict: 'Fine' };
     }
     const outcome = actedAt === undefined ? 'Refused' : 'Cancelled';

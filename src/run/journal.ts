@@ -137,6 +137,8 @@ export interface RunState {
   approvals: Map<number, ApprovalState>;
   /** The target as the newest effect of ours left it. */
   expected?: TargetObservation;
+  /** An effect of ours may have changed the target without our knowing: the next look says what to expect from then on. */
+  expectAnew?: boolean;
   /** When the first effect was intended. */
   actedAt?: number;
   rollback?: { reason: Reason; sentence: string };
@@ -193,7 +195,10 @@ export function apply(state: RunState, entry: Entry): void {
       if (approval) Object.assign(approval, { decision: entry.data.decision, by: entry.data.by });
       if (entry.data.step >= 0) {
         const status = entry.data.decision === 'Approved' ? 'Succeeded' : 'Failed';
-        Object.assign(stepOf(state, 'steps', entry.data.step), { status, endedAt: entry.at, sentence: entry.sentence });
+        const step = stepOf(state, 'steps', entry.data.step);
+        Object.assign(step, { status, endedAt: entry.at, sentence: entry.sentence });
+        if (status === 'Failed')
+          step.reason = entry.data.decision === 'Rejected' ? 'ApprovalRejected' : 'ApprovalExpired';
       }
       return;
     }
@@ -228,7 +233,10 @@ function applyStep(state: RunState, entry: StepEntry): void {
       step.status = 'Succeeded';
       step.endedAt = entry.at;
       step.result = entry.data.result;
-      if (entry.data.target) state.expected = entry.data.target;
+      if (entry.data.target) {
+        state.expected = entry.data.target;
+        delete state.expectAnew;
+      }
       return;
     case 'StepFailed':
       step.reason = entry.data.reason;
@@ -244,6 +252,7 @@ function applyStep(state: RunState, entry: StepEntry): void {
     case 'StepAsked':
       step.asked += 1;
       step.status = entry.data.repeat ? 'Todo' : 'Uncertain';
+      if (entry.data.answer === 'unknown') state.expectAnew = true;
       return;
     case 'StepSkipped':
       step.status = 'Skipped';

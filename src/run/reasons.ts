@@ -8,6 +8,8 @@ export const reasons = {
   Repeat: 'The same firing was delivered before; it never runs a runbook twice.',
   Reopened: 'The alert was reported resolved and fires again with the same start: the same firing.',
   ResolvedReported: 'Alertmanager reports the alert resolved; facts decide whether the incident is.',
+  ResolvedUnknown: 'The alert is over; that it fired was never delivered.',
+  Stale: 'A late copy about a firing that is over.',
   Superseded: 'A newer firing of the same alert replaced this one.',
   NoRunbook: 'No runbook is triggered by this alert.',
   OtherRunbookChosen: 'Another runbook matches more closely.',
