@@ -8,7 +8,7 @@ import type { Database, Tx } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
 import type { Entry } from './journal.ts';
-import { appendEntry, insertRun, wakeRun } from './run-store.ts';
+import { appendEntry, insertRuns, wakeRun } from './run-store.ts';
 
 /** Someone who asks for something. */
 export interface Actor {
@@ -71,22 +71,24 @@ export function createRunService(ports: RunServicePorts) {
     const mode = request.dryRun ? 'Suggest' : runbook.mode === 'Approval' ? 'Approval' : 'Automatic';
     await db.transaction().execute(async (tx) => {
       const about = await subjectOf(tx, request, organization);
-      await insertRun(tx, {
-        id: runId,
-        runbook: request.runbook,
-        organization,
-        document: runbook.resource,
-        trigger: { kind: 'manual', by: actor.name, reason: request.reason ?? '' },
-        dedupeKey: `manual/${runId}`,
-        alertId: about.alertId,
-        incidentId: about.incidentId,
-        mode,
-        inputs,
-        requestedBy: actor.name,
-        sentence: `${actor.name} started it${request.dryRun ? ' as a dry run' : ''}.`,
-        createdAt: now,
-        traceparent: request.traceparent,
-      });
+      await insertRuns(tx, [
+        {
+          id: runId,
+          runbook: request.runbook,
+          organization,
+          document: runbook.resource,
+          trigger: { kind: 'manual', by: actor.name, reason: request.reason ?? '' },
+          dedupeKey: `manual/${runId}`,
+          alertId: about.alertId,
+          incidentId: about.incidentId,
+          mode,
+          inputs,
+          requestedBy: actor.name,
+          sentence: `${actor.name} started it${request.dryRun ? ' as a dry run' : ''}.`,
+          createdAt: now,
+          traceparent: request.traceparent,
+        },
+      ]);
       const sentence = `${actor.name} started ${request.runbook}${request.dryRun ? ' as a dry run' : ''}${request.reason ? `: ${request.reason}` : '.'}`;
       const ids = { organization, alertId: about.alertId, incidentId: about.incidentId, runId };
       await appendRecord(tx, [

@@ -30,32 +30,41 @@ export interface NewRun {
   traceparent: string | undefined;
 }
 
-/** Inserts the run unless one with its dedupe key is there. @returns whether it is new. */
-export async function insertRun(tx: Tx, run: NewRun): Promise<boolean> {
-  const inserted = await tx
-    .insertInto('run')
-    .values({
-      id: run.id,
-      runbook: run.runbook,
-      organization: run.organization ?? null,
-      document: JSON.stringify(run.document),
-      trigger: JSON.stringify(run.trigger),
-      dedupe_key: run.dedupeKey,
-      alert_id: run.alertId ?? null,
-      incident_id: run.incidentId ?? null,
-      mode: run.mode,
-      inputs: JSON.stringify(run.inputs),
-      requested_by: run.requestedBy,
-      state: 'Pending',
-      sentence: run.sentence,
-      created_at: new Date(run.createdAt),
-      wake_at: new Date(run.createdAt),
-      traceparent: run.traceparent ?? null,
-    })
-    .onConflict((conflict) => conflict.column('dedupe_key').doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  return inserted !== undefined;
+/** Inserts the runs whose dedupe key is new. @returns the ids of those that were. */
+export async function insertRuns(tx: Tx, runs: readonly NewRun[]): Promise<Set<string>> {
+  const inserted = new Set<string>();
+  // Fifteen columns a row; PostgreSQL takes at most 65,535 parameters in a statement.
+  for (let i = 0; i < runs.length; i += 1000) {
+    const rows = await tx
+      .insertInto('run')
+      .values(runs.slice(i, i + 1000).map(rowOf))
+      .onConflict((conflict) => conflict.column('dedupe_key').doNothing())
+      .returning('id')
+      .execute();
+    for (const row of rows) inserted.add(row.id);
+  }
+  return inserted;
+}
+
+function rowOf(run: NewRun) {
+  return {
+    id: run.id,
+    runbook: run.runbook,
+    organization: run.organization ?? null,
+    document: JSON.stringify(run.document),
+    trigger: JSON.stringify(run.trigger),
+    dedupe_key: run.dedupeKey,
+    alert_id: run.alertId ?? null,
+    incident_id: run.incidentId ?? null,
+    mode: run.mode,
+    inputs: JSON.stringify(run.inputs),
+    requested_by: run.requestedBy,
+    state: 'Pending' as const,
+    sentence: run.sentence,
+    created_at: new Date(run.createdAt),
+    wake_at: new Date(run.createdAt),
+    traceparent: run.traceparent ?? null,
+  };
 }
 
 /** A run this process may work on until its claim ends. */
