@@ -59,7 +59,10 @@ export async function startAlertmanager(options: AlertmanagerOptions): Promise<A
     await server.stop();
     directory.remove();
   };
-  await orStop(() => waitUntil(`alertmanager at ${url}`, START_LIMIT_MS, () => answers(`${url}/-/ready`), [server]), stop);
+  await orStop(
+    () => waitUntil(`alertmanager at ${url}`, START_LIMIT_MS, () => answers(`${url}/-/ready`), [server]),
+    stop,
+  );
   return {
     url,
     stop,

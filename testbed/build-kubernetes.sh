@@ -65,6 +65,25 @@ unpack_source() {
   ln -s "$tree" "$GOPATH/src/k8s.io/kubernetes"
 }
 
+# replace <file> <old> <new>: one literal text, which must stand there.
+replace() {
+  grep -qF "$2" "$1" || { echo "$1 does not contain: $2" >&2; return 1; }
+  sed -i "s#$2#$3#" "$1"
+}
+
+# The pretend kubelet is made fit for a machine that runs several clusters: it listens on loopback only, its
+# pretend container runtime has a socket per cluster (below TMPDIR) in place of one name for all, and it looks
+# after its node and pods every second in place of every ten.
+fit_hollow_kubelet() {
+  cd "$tree"
+  replace pkg/kubemark/hollow_kubelet.go 'c.Address = "0.0.0.0"' 'c.Address = "127.0.0.1"'
+  replace pkg/kubemark/hollow_kubelet.go 'c.NodeStatusUpdateFrequency.Duration = 10 ' 'c.NodeStatusUpdateFrequency.Duration = 1 '
+  replace pkg/kubemark/hollow_kubelet.go 'c.SyncFrequency.Duration = 10 ' 'c.SyncFrequency.Duration = 1 '
+  replace pkg/kubelet/cri/remote/fake/endpoint.go 'package fake' 'package fake\n\nimport "os"'
+  replace pkg/kubelet/cri/remote/fake/endpoint.go 'return defaultUnixEndpoint,' \
+    'return "unix://" + os.TempDir() + "/kubelet_remote.sock",'
+}
+
 # pkg/generated/openapi/zz_generated.openapi.go is the one generated file the source package lacks. Its
 # inputs are the API packages that carry the mark, less those that are samples, tests or generators.
 generate_openapi() {
@@ -84,13 +103,17 @@ generate_openapi() {
     >pkg/generated/openapi/zz_generated.openapi.go
 }
 
-# Without a version in the binary the servers call themselves v0.0.0; -s -w leave debug tables out.
+# Without a version in them the servers call themselves v0.0.0; -s -w leave debug tables out.
 compile() {
-  local stamp=k8s.io/component-base/version
+  local package flags='-s -w'
+  for package in component-base/version client-go/pkg/version; do
+    flags+=" -X k8s.io/kubernetes/vendor/k8s.io/$package.gitVersion=v$version"
+    flags+=" -X k8s.io/kubernetes/vendor/k8s.io/$package.gitMajor=1"
+    flags+=" -X k8s.io/kubernetes/vendor/k8s.io/$package.gitMinor=20"
+    flags+=" -X k8s.io/kubernetes/vendor/k8s.io/$package.gitTreeState=clean"
+  done
   cd "$GOPATH/src/k8s.io/kubernetes"
-  go build -o "$work/out/$1" -ldflags \
-    "-s -w -X $stamp.gitVersion=v$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=20 -X $stamp.gitTreeState=clean" \
-    "./cmd/$1"
+  go build -o "$work/out/$1" -ldflags "$flags" "./cmd/$1"
 }
 
 mkdir -p "$cache"
@@ -99,15 +122,19 @@ exec 9>"$cache/build.lock"
 flock -w 900 9 || { say 'kubernetes: another build holds the lock for 15 minutes' >&2; exit 1; }
 if [[ -x $destination/kube-apiserver ]]; then exit 0; fi
 
+# What a killed build left; none is at work, for we hold the lock.
+rm -rf "$cache"/build.??????
+
 # Beside the result, so that the last step is a rename. Needs 3 GB while it lasts.
 work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
 tree=$work/tree
-export GOPATH=$work/go GOCACHE=$work/go-cache GO111MODULE=off GOFLAGS= CGO_ENABLED=0
-mkdir -p "$work/out" "$GOCACHE"
+export GOPATH=$work/go GOCACHE=$work/go-cache GOTMPDIR=$work/go-tmp GO111MODULE=off GOFLAGS='' CGO_ENABLED=0
+mkdir -p "$work/out" "$GOCACHE" "$GOTMPDIR"
 
 phase 'kubernetes: download the source package' download_source
 phase 'kubernetes: unpack' unpack_source
+phase 'kubernetes: fit the hollow kubelet' fit_hollow_kubelet
 phase 'kubernetes: generate the OpenAPI definitions' generate_openapi
 for program in "${programs[@]}"; do phase "kubernetes: build $program" compile "$program"; done
 mv "$work/out" "$destination"

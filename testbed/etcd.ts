@@ -1,5 +1,16 @@
 /** etcd 3.4 from Debian's packages, a single member on loopback. */
-import { answers, demand, findPrograms, freePort, orStop, type Programs, type Running, startServer, temporaryDirectory, waitUntil } from './process.ts';
+import {
+  answers,
+  demand,
+  findPrograms,
+  freePort,
+  orStop,
+  type Programs,
+  type Running,
+  startServer,
+  temporaryDirectory,
+  waitUntil,
+} from './process.ts';
 
 export interface Etcd extends Running {
   /** Client URL, `http://127.0.0.1:<port>`. */

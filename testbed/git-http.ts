@@ -49,7 +49,12 @@ export async function startGitHttp(options: GitHttpOptions = {}): Promise<GitHtt
       response.writeHead(401, { 'www-authenticate': scheme }).end('authentication required\n');
       return;
     }
-    const backend = startBackend(programs['git-http-backend'], directory.path, request);
+    const path = decodedPath(request);
+    if (path === undefined) {
+      response.writeHead(400).end('malformed path\n');
+      return;
+    }
+    const backend = startBackend(programs['git-http-backend'], directory.path, path, request);
     running.add(backend);
     backend.once('close', () => running.delete(backend));
     backend.once('error', (error) => response.writableEnded || response.writeHead(500).end(`${error.message}\n`));
@@ -95,19 +100,31 @@ function admits(auth: GitHttpOptions['auth'], header: string | undefined): boole
   return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
+function decodedPath(request: IncomingMessage): string | undefined {
+  try {
+    return decodeURIComponent(request.url?.split('?')[0] ?? '/');
+  } catch {
+    return undefined;
+  }
+}
+
 /** RFC 3875 (CGI): the request's head in variables, its body on standard input. */
-function startBackend(program: string, root: string, request: IncomingMessage): ChildProcessWithoutNullStreams {
-  const url = new URL(request.url ?? '/', 'http://127.0.0.1');
+function startBackend(
+  program: string,
+  root: string,
+  path: string,
+  request: IncomingMessage,
+): ChildProcessWithoutNullStreams {
   const header = (name: string): string => String(request.headers[name] ?? '');
   return spawn('setpriv', ['--pdeathsig', 'KILL', program], {
     env: {
-      PATH: process.env['PATH'],
+      PATH: process.env.PATH,
       GIT_PROJECT_ROOT: root,
       GIT_HTTP_EXPORT_ALL: '1',
       GIT_PROTOCOL: header('git-protocol'),
       REQUEST_METHOD: request.method ?? 'GET',
-      PATH_INFO: decodeURIComponent(url.pathname),
-      QUERY_STRING: url.search.slice(1),
+      PATH_INFO: path,
+      QUERY_STRING: request.url?.split('?')[1] ?? '',
       CONTENT_TYPE: header('content-type'),
       CONTENT_LENGTH: header('content-length'),
       HTTP_CONTENT_ENCODING: header('content-encoding'),

@@ -109,7 +109,13 @@ function launch(program: string, data: string, port: number, options: PostgresOp
   return startServer({
     name: 'postgres',
     program,
-    args: ['-D', data, '-p', String(port), ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])],
+    args: [
+      '-D',
+      data,
+      '-p',
+      String(port),
+      ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]),
+    ],
     user: USER,
     cwd: data,
     // "Fast": open connections are ended. SIGTERM would wait for the clients to leave.

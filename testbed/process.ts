@@ -292,7 +292,7 @@ export function findPrograms<Name extends string>(
 ): Programs<Name> {
   const programs = {} as Record<Name, string>;
   for (const name of ['setpriv', ...names] as const) {
-    const path = [...directories, ...(process.env['PATH'] ?? '').split(delimiter)]
+    const path = [...directories, ...(process.env.PATH ?? '').split(delimiter)]
       .map((directory) => join(directory, name))
       .find(isExecutable);
     if (path === undefined) return { available: false, reason: `${name} is not installed; ${remedy}` };

@@ -75,7 +75,10 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
     await server.stop();
     directory.remove();
   };
-  await orStop(() => waitUntil(`prometheus at ${url}`, START_LIMIT_MS, () => answers(`${url}/-/ready`), [server]), stop);
+  await orStop(
+    () => waitUntil(`prometheus at ${url}`, START_LIMIT_MS, () => answers(`${url}/-/ready`), [server]),
+    stop,
+  );
   return {
     url,
     stop,

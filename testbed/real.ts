@@ -24,7 +24,7 @@ export function describeReal(
 }
 
 function skipOrFail(name: string, reason: string): void {
-  if (process.env['CI'] === 'true') {
+  if (process.env.CI === 'true') {
     test(name, () => assert.fail(`CI=true allows no skipped counterpart: ${reason}`));
   } else {
     test(name, { skip: reason }, () => {});
