@@ -65,23 +65,87 @@ unpack_source() {
   ln -s "$tree" "$GOPATH/src/k8s.io/kubernetes"
 }
 
-# replace <file> <old> <new>: one literal text, which must stand there.
+# replace <file> <old> <new>: one literal text, which must stand there exactly once.
 replace() {
-  grep -qF "$2" "$1" || { echo "$1 does not contain: $2" >&2; return 1; }
+  if (($(grep -cF "$2" "$1") != 1)); then
+    echo "$1 does not contain exactly once: $2" >&2
+    return 1
+  fi
   sed -i "s#$2#$3#" "$1"
 }
 
-# The pretend kubelet is made fit for a machine that runs several clusters: it listens on loopback only, its
-# pretend container runtime has a socket per cluster (below TMPDIR) in place of one name for all, and it looks
+# The pretend kubelet is made fit for a machine that runs several clusters: it listens on loopback only, keeps
+# everything below TMPDIR, its container runtime's socket included, in place of one name for all, and looks
 # after its node and pods every second in place of every ten.
 fit_hollow_kubelet() {
   cd "$tree"
   replace pkg/kubemark/hollow_kubelet.go 'c.Address = "0.0.0.0"' 'c.Address = "127.0.0.1"'
   replace pkg/kubemark/hollow_kubelet.go 'c.NodeStatusUpdateFrequency.Duration = 10 ' 'c.NodeStatusUpdateFrequency.Duration = 1 '
   replace pkg/kubemark/hollow_kubelet.go 'c.SyncFrequency.Duration = 10 ' 'c.SyncFrequency.Duration = 1 '
+  replace test/utils/tmpdir.go '"io/ioutil"' '"io/ioutil"\n\t"os"'
+  replace test/utils/tmpdir.go 'baseDir = "/tmp"' 'baseDir = os.TempDir()'
   replace pkg/kubelet/cri/remote/fake/endpoint.go 'package fake' 'package fake\n\nimport "os"'
   replace pkg/kubelet/cri/remote/fake/endpoint.go 'return defaultUnixEndpoint,' \
     'return "unix://" + os.TempDir() + "/kubelet_remote.sock",'
+}
+
+# Pretend containers run for ever. Two conventions let tests have others, and the real kubelet then answers with
+# real crash loops, back-off, restarts and completed jobs: the command ["exit", "<code>"] ends at once with that
+# code, and an image with the tag "absent" cannot be pulled.
+let_containers_fail() {
+  local runtime=$tree/staging/src/k8s.io/cri-api/pkg/apis/testing
+  replace "$runtime/fake_runtime_service.go" $'\tSandboxID string' '\tSandboxID string\n\tCommand []string'
+  replace "$runtime/fake_runtime_service.go" 'SandboxID:      podSandboxID,' 'SandboxID: podSandboxID, Command: config.Command,'
+  replace "$runtime/fake_runtime_service.go" 'c.StartedAt = time.Now().UnixNano()' \
+    'c.StartedAt = time.Now().UnixNano()\n\tc.exitIfTold()'
+  replace "$runtime/fake_image_service.go" 'if err := r.popError("PullImage"); err != nil {' \
+    'if err := firstError(refuseAbsent(image), r.popError("PullImage")); err != nil {'
+  cat >"$runtime/catalyst_testbed.go" <<'GO'
+package testing
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1alpha2"
+)
+
+// exitIfTold ends a container whose command is ["exit", "<code>"].
+func (c *FakeContainer) exitIfTold() {
+	if len(c.Command) != 2 || c.Command[0] != "exit" {
+		return
+	}
+	code, err := strconv.ParseInt(c.Command[1], 10, 32)
+	if err != nil {
+		return
+	}
+	c.State = runtimeapi.ContainerState_CONTAINER_EXITED
+	c.FinishedAt = time.Now().UnixNano()
+	c.ExitCode = int32(code)
+	// What a runtime reports for a process killed by the kernel for its memory.
+	if code == 137 {
+		c.Reason = "OOMKilled"
+	}
+}
+
+func refuseAbsent(image *runtimeapi.ImageSpec) error {
+	if strings.HasSuffix(image.Image, ":absent") {
+		return fmt.Errorf("manifest for %s not found", image.Image)
+	}
+	return nil
+}
+
+func firstError(errors ...error) error {
+	for _, err := range errors {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+GO
 }
 
 # pkg/generated/openapi/zz_generated.openapi.go is the one generated file the source package lacks. Its
@@ -135,6 +199,7 @@ mkdir -p "$work/out" "$GOCACHE" "$GOTMPDIR"
 phase 'kubernetes: download the source package' download_source
 phase 'kubernetes: unpack' unpack_source
 phase 'kubernetes: fit the hollow kubelet' fit_hollow_kubelet
+phase 'kubernetes: let pretend containers fail' let_containers_fail
 phase 'kubernetes: generate the OpenAPI definitions' generate_openapi
 for program in "${programs[@]}"; do phase "kubernetes: build $program" compile "$program"; done
 mv "$work/out" "$destination"

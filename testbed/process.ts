@@ -37,6 +37,8 @@ export interface ServerOptions {
   user?: string;
   /** The signal that asks for an orderly end. Default SIGTERM. */
   stopSignal?: NodeJS.Signals;
+  /** How long that may take before the server is killed. Default 10 s. */
+  stopLimitMs?: number;
   /** Sent by the kernel when this process is gone without having stopped the server. Default SIGKILL. */
   orphanSignal?: 'SIGKILL' | 'SIGQUIT';
 }
@@ -54,7 +56,7 @@ export interface Server extends Running {
 /** Enough to hold a start-up failure with its stack, small enough to read in a test report. */
 const KEPT_LINES = 200;
 const SHOWN_LINES = 40;
-/** An orderly end takes milliseconds to a few seconds; after this the server is killed. */
+/** An orderly end takes milliseconds to a few seconds. */
 const STOP_LIMIT_MS = 10_000;
 /** Often enough not to be felt beside start-ups of a second and more. */
 const PROBE_INTERVAL_MS = 50;
@@ -88,7 +90,14 @@ function cleanUpAtExit(): void {
 /** Starts a program. Returns at once; see {@link waitUntil} for readiness. */
 export function startServer(options: ServerOptions): Server {
   cleanUpAtExit();
-  const { name, program, args, stopSignal = 'SIGTERM', orphanSignal = 'SIGKILL' } = options;
+  const {
+    name,
+    program,
+    args,
+    stopSignal = 'SIGTERM',
+    orphanSignal = 'SIGKILL',
+    stopLimitMs = STOP_LIMIT_MS,
+  } = options;
   // The kernel ends the server when we are gone: nothing else holds after a kill -9 of the test process.
   const privileges = ['--pdeathsig', orphanSignal.slice('SIG'.length), ...asUser(options.user)];
   const child = spawn('setpriv', [...privileges, program, ...args], {
@@ -120,7 +129,7 @@ export function startServer(options: ServerOptions): Server {
   const kill = async (signal: NodeJS.Signals): Promise<void> => {
     if (ended !== undefined) return;
     child.kill(signal);
-    await withLimit(exited, STOP_LIMIT_MS).catch(async () => {
+    await withLimit(exited, stopLimitMs).catch(async () => {
       child.kill('SIGKILL');
       await withLimit(exited, STOP_LIMIT_MS);
     });
