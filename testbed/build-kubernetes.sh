@@ -8,7 +8,7 @@
 #   testbed/build-kubernetes.sh --where    print the directory of the result
 #   testbed/build-kubernetes.sh --built    exit 0 when the result is there
 #
-# Wants golang-go (1.19), xz-utils and apt's package lists; needs no root.
+# Wants golang-go (1.19), golang-github-modern-go-reflect2-dev, xz-utils and apt's package lists; needs no root.
 set -euo pipefail
 
 version=1.20.2
@@ -87,6 +87,14 @@ fit_hollow_kubelet() {
   replace pkg/kubelet/cri/remote/fake/endpoint.go 'package fake' 'package fake\n\nimport "os"'
   replace pkg/kubelet/cri/remote/fake/endpoint.go 'return defaultUnixEndpoint,' \
     'return "unix://" + os.TempDir() + "/kubelet_remote.sock",'
+}
+
+# The vendored reflect2 1.0.1 walks over maps in a way that holds up to Go 1.17; built with 1.19 the API server
+# dies at the first custom resource. Debian's package has 1.0.2, where that is mended.
+replace_reflect2() {
+  local vendored=$tree/vendor/github.com/modern-go/reflect2 mended=/usr/share/gocode/src/github.com/modern-go/reflect2
+  rm "$vendored"/*.go "$vendored"/*.s
+  cp "$mended"/*.go "$mended"/*.s "$vendored/"
 }
 
 # Pretend containers run for ever. Two conventions let tests have others, and the real kubelet then answers with
@@ -198,6 +206,7 @@ mkdir -p "$work/out" "$GOCACHE" "$GOTMPDIR"
 
 phase 'kubernetes: download the source package' download_source
 phase 'kubernetes: unpack' unpack_source
+phase 'kubernetes: replace a library that Go 1.19 breaks' replace_reflect2
 phase 'kubernetes: fit the hollow kubelet' fit_hollow_kubelet
 phase 'kubernetes: let pretend containers fail' let_containers_fail
 phase 'kubernetes: generate the OpenAPI definitions' generate_openapi

@@ -90,7 +90,7 @@ LIST
 
 install_packages "${packages[@]}"
 if [[ $with_kubernetes == yes ]] && ! "$here/build-kubernetes.sh" --built; then
-  install_packages golang-go xz-utils ca-certificates
+  install_packages golang-go golang-github-modern-go-reflect2-dev xz-utils ca-certificates
   "$here/build-kubernetes.sh"
 fi
 report
