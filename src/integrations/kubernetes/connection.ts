@@ -1,8 +1,8 @@
 /** From configuration to an HTTP client that speaks to one API server. */
-import { readFile } from 'node:fs/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { CatalystError, messageOf } from '../../errors.ts';
 import { isObject } from '../define.ts';
+import { readAuthority } from '../endpoint.ts';
 import { createHttpClient, type HttpClient } from '../http-client.ts';
 import type { TlsMaterial } from '../http-transport.ts';
 import { type Secrets, secretReference } from '../secrets.ts';
@@ -53,7 +53,7 @@ function fromServer(
   return {
     server,
     headers: async () => (token === undefined ? {} : { authorization: `Bearer ${await secrets.read(token)}` }),
-    tls: async () => (caFile === undefined ? {} : { ca: await readCertificate(caFile) }),
+    tls: async () => (caFile === undefined ? {} : { ca: await readAuthority('kubernetes', caFile) }),
   };
 }
 
@@ -110,16 +110,6 @@ function tlsOf(options: Record<string, unknown>): TlsMaterial {
   if (typeof options.servername === 'string') tls.servername = options.servername;
   if (typeof options.rejectUnauthorized === 'boolean') tls.rejectUnauthorized = options.rejectUnauthorized;
   return tls;
-}
-
-async function readCertificate(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new CatalystError('NotConfigured', `certificate authority ${file} cannot be read: ${messageOf(error)}`, {
-      hint: 'Check integrations.kubernetes.caFile.',
-    });
-  }
 }
 
 /** A bearer token over plain http would be readable on the way; loopback has no way. */

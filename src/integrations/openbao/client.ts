@@ -1,8 +1,8 @@
 /** The calls to OpenBao: to each pod by itself, never through the Service. */
-import { readFile } from 'node:fs/promises';
 import { CatalystError, messageOf } from '../../errors.ts';
 import type { CallContext } from '../contract.ts';
 import { isObject } from '../define.ts';
+import { readAuthority } from '../endpoint.ts';
 import { createHttpClient, type HttpClient } from '../http-client.ts';
 import type { Secrets } from '../secrets.ts';
 import type { OpenBaoConfig } from './schema.ts';
@@ -45,7 +45,7 @@ export class OpenBaoClient {
           explain: (body) =>
             isObject(body) && Array.isArray(body.errors) ? body.errors.map(String).join('; ') : undefined,
           redact: secrets.redact,
-          ...(caFile === undefined ? {} : { tls: async () => ({ ca: await readAuthority(caFile) }) }),
+          ...(caFile === undefined ? {} : { tls: async () => ({ ca: await readAuthority('openbao', caFile) }) }),
         }),
       ]),
     );
@@ -127,14 +127,4 @@ function parseSealStatus(body: unknown, address: string): SealStatus {
     hint: 'Check that the address is a pod of OpenBao.',
     certain: false,
   });
-}
-
-async function readAuthority(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new CatalystError('NotConfigured', `certificate authority ${file} cannot be read: ${messageOf(error)}`, {
-      hint: 'Check integrations.openbao.caFile.',
-    });
-  }
 }
