@@ -1,0 +1,48 @@
+/** Runbooks that live in the cluster as objects: the port through which the catalog reads them and writes their status. */
+import type { Clock } from '../../clock.ts';
+import type { CallContext, Json } from '../contract.ts';
+import type { KubernetesApi } from './client.ts';
+import type { KubernetesObject } from './objects.ts';
+import { type PolicyRule, rule } from './rbac.ts';
+import { superviseWatch, type WatchEvent } from './watch.ts';
+
+const group = 'catalyst.openova.io';
+
+/** What the cluster source needs of the API server. */
+export const clusterSourceRules: readonly PolicyRule[] = [
+  rule(group, 'runbooks', 'get', 'list', 'watch'),
+  rule(group, 'runbooks/status', 'get', 'patch'),
+];
+
+export interface ClusterSource {
+  list(signal: AbortSignal): Promise<{ items: unknown[]; resourceVersion: string }>;
+  /** Tells of changes after `from` until the signal is aborted; reconnects by itself, and sends `Replaced` where it lost the thread. */
+  watch(from: string, onEvent: (event: WatchEvent) => void | Promise<void>, signal: AbortSignal): Promise<void>;
+  /** Writes `status` by server-side apply: it is ours alone. Throws NotFound when the object is gone. */
+  patchStatus(namespace: string, name: string, status: Json, signal: AbortSignal): Promise<void>;
+}
+
+/** `onInterruption` is told of each watch that broke off. */
+export function createClusterSource(
+  api: KubernetesApi,
+  clock: Clock,
+  onInterruption?: (sentence: string) => void,
+): ClusterSource {
+  const apiVersion = `${group}/v1alpha1`;
+  const place = { apiVersion, kind: 'Runbook', plural: 'runbooks', namespaced: true };
+  const context = (signal: AbortSignal): CallContext => ({ clock, signal });
+  return {
+    list: (signal) => api.list<KubernetesObject>(context(signal), place, undefined),
+    watch: (from, onEvent, signal) =>
+      superviseWatch(
+        context(signal),
+        { api, place, onEvent, ...(onInterruption === undefined ? {} : { onInterruption }) },
+        from,
+      ),
+    async patchStatus(namespace, name, status, signal) {
+      const reference = { apiVersion, kind: 'Runbook', namespace, name };
+      const object = { apiVersion, kind: 'Runbook', metadata: { name, namespace }, status };
+      await api.apply(context(signal), reference, object, 'status');
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** The least an account needs: each action and fact says its rules, and a set of them becomes a ClusterRole. */
+
+export interface PolicyRule {
+  apiGroup: string;
+  resources: readonly string[];
+  verbs: readonly string[];
+}
+
+/** A definition together with what the API server must allow for it. */
+export interface Ruled<Definition> {
+  definition: Definition;
+  rules: readonly PolicyRule[];
+}
+
+export const rule = (apiGroup: string, resources: string | readonly string[], ...verbs: string[]): PolicyRule => ({
+  apiGroup,
+  resources: typeof resources === 'string' ? [resources] : resources,
+  verbs,
+});
+
+/** Reading and changing the workloads an action can name. */
+export const workloadWrites = (...plurals: string[]): readonly PolicyRule[] => [rule('apps', plurals, 'get', 'patch')];
+
+/**
+ * The ClusterRole for the definitions whose names are given, as YAML. The same names give the same bytes, whatever
+ * their order. A name that is not known throws, so that a typing error never becomes a role that lacks something.
+ */
+export function renderClusterRole(
+  name: string,
+  definitions: readonly Ruled<{ name: string }>[],
+  wanted: readonly string[],
+): string {
+  const chosen = wanted.map((one) => {
+    const found = definitions.find(({ definition }) => definition.name === one);
+    if (found === undefined) throw new Error(`no action or fact of Kubernetes is called "${one}"`);
+    return found;
+  });
+  const verbs = new Map<string, Set<string>>();
+  for (const { apiGroup, resources, verbs: needed } of chosen.flatMap((one) => one.rules)) {
+    for (const resource of resources) {
+      const key = `${apiGroup}/${resource}`;
+      verbs.set(key, new Set([...(verbs.get(key) ?? []), ...needed]));
+    }
+  }
+  return renderRole(name, groupByVerbs(verbs));
+}
+
+interface RenderedRule {
+  apiGroup: string;
+  resources: string[];
+  verbs: string[];
+}
+
+/** One rule for all resources of a group that need the same verbs, in the order of group and first resource. */
+function groupByVerbs(verbs: ReadonlyMap<string, ReadonlySet<string>>): RenderedRule[] {
+  const rules = new Map<string, RenderedRule>();
+  for (const [key, needed] of [...verbs].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const apiGroup = key.slice(0, key.indexOf('/'));
+    const resource = key.slice(key.indexOf('/') + 1);
+    const sorted = [...needed].sort();
+    const id = `${apiGroup}:${sorted.join()}`;
+    const existing = rules.get(id);
+    if (existing === undefined) rules.set(id, { apiGroup, resources: [resource], verbs: sorted });
+    else existing.resources.push(resource);
+  }
+  return [...rules.values()];
+}
+
+function renderRole(name: string, rules: readonly RenderedRule[]): string {
+  const lines = ['apiVersion: rbac.authorization.k8s.io/v1', 'kind: ClusterRole', 'metadata:', `  name: ${name}`];
+  lines.push(rules.length === 0 ? 'rules: []' : 'rules:');
+  for (const { apiGroup, resources, verbs } of rules) {
+    lines.push(
+      `  - apiGroups: ["${apiGroup}"]`,
+      `    resources: [${quoted(resources)}]`,
+      `    verbs: [${quoted(verbs)}]`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const quoted = (words: readonly string[]): string => words.map((word) => `"${word}"`).join(', ');
