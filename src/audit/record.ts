@@ -8,6 +8,7 @@ import type { Json } from '../integrations/contract.ts';
 /** Every kind of entry, in one place. `<noun>.<what happened>`; never renamed. */
 export const recordKinds = [
   'alert.fired',
+  'alert.reopened',
   'alert.resolvedReported',
   'alert.superseded',
   'decision.made',
@@ -16,8 +17,11 @@ export const recordKinds = [
   'incident.alertJoined',
   'incident.acknowledged',
   'incident.noted',
+  'incident.checked',
   'incident.mitigated',
   'incident.resolved',
+  'incident.reopened',
+  'incident.escalated',
   'incident.severityChanged',
   'run.created',
   'run.entry',

@@ -31,8 +31,10 @@ export interface AlertTable {
   generator_url: string;
   external_url: string;
   starts_at: Date;
+  earliest_start: Date;
   ends_at: Nullable<Date>;
   state: 'Firing' | 'Resolved' | 'Superseded';
+  fired_at: Nullable<Date>;
   first_seen: Date;
   last_seen: Date;
   deliveries: number;

@@ -38,17 +38,22 @@ const statements = [
     annotations JSONB NOT NULL,
     generator_url TEXT NOT NULL,
     external_url TEXT NOT NULL,
+    /* As first reported; part of the identity, never changed. */
     starts_at TIMESTAMPTZ NOT NULL,
+    earliest_start TIMESTAMPTZ NOT NULL,
     ends_at TIMESTAMPTZ,
     state TEXT NOT NULL CHECK (state IN ('Firing', 'Resolved', 'Superseded')),
+    /* When it became a reason to act; null when only its end was ever delivered. */
+    fired_at TIMESTAMPTZ,
     first_seen TIMESTAMPTZ NOT NULL,
     last_seen TIMESTAMPTZ NOT NULL,
     deliveries INTEGER NOT NULL,
     incident_id TEXT,
-    traceparent TEXT,
-    UNIQUE (source, fingerprint, starts_at)
+    traceparent TEXT
   )`,
-  `CREATE INDEX alert_open ON alert (source, fingerprint) WHERE state = 'Firing'`,
+  // Two Organizations may name their sources alike; neither can touch the other's episodes.
+  `CREATE UNIQUE INDEX alert_episode ON alert (source, (coalesce(organization, '')), fingerprint, starts_at)`,
+  `CREATE INDEX alert_open ON alert (source, (coalesce(organization, '')), fingerprint) WHERE state = 'Firing'`,
   `CREATE INDEX alert_incident ON alert (incident_id)`,
   `CREATE INDEX alert_recent ON alert (last_seen DESC, id DESC)`,
 

@@ -1,0 +1,296 @@
+/**
+ * Reads what the intake committed and turns it into changes of episodes. The first of three steps that share one
+ * transaction, given by the caller:
+ *
+ *     db.transaction().execute(async (tx) => {
+ *       const processed = await processDeliveries(tx, { limit: 100, now });
+ *       const correlated = await correlate(tx, processed.changes, { types, now });   // incident/
+ *       const entries = …                                                          // run/: matching, decisions
+ *       await appendRecord(tx, [...processed.entries, ...correlated.entries, ...entries]);   // last: it locks the record
+ *     });
+ *
+ * Either all of it happened to a delivery or none: after a crash the delivery is still pending and is read again.
+ */
+import { sql } from 'kysely';
+import type { RecordEntry, RecordKind } from '../audit/record.ts';
+import { isConnectionError } from '../database/open.ts';
+import type { Tx } from '../database/tables.ts';
+import { messageOf } from '../errors.ts';
+import { newId } from '../ids.ts';
+import type { Alert, ChangeKind, Episode, EpisodeChange } from './alert.ts';
+import { decideReport } from './alert-decision.ts';
+import { findEpisodes, saveAlerts, saveEpisodes } from './alert-store.ts';
+import { type DeliveryOutcome, markDeliveries, type PendingDelivery, readPending } from './delivery-store.ts';
+import { type AlertReport, defaultPayloadLimits, type PayloadLimits, parsePayload } from './payload.ts';
+
+/** Names our place among advisory locks: the letters "CSRE", and 1 for the processing of deliveries. */
+const lockSpace = 0x43535245;
+const processingLock = 1;
+
+/** Bytes of bodies read at once, so that a pile of large deliveries does not fill the memory: about 10,000 alerts. */
+const batchBytes = 16 * 1024 * 1024;
+
+export interface Processed {
+  /** Deliveries that left the state Pending. 0: there were none, or another replica is at it. */
+  deliveries: number;
+  /** How many of them became dead letters. */
+  deadLetters: number;
+  /** Alerts the sources left out of their deliveries (`max_alerts`); asking the source tells which. */
+  truncatedAlerts: number;
+  /** In the order of the deliveries and of the alerts in them. */
+  changes: EpisodeChange[];
+  /** For the record; the caller appends them last. */
+  entries: RecordEntry[];
+}
+
+export interface ProcessOptions {
+  /** Deliveries at most. */
+  limit: number;
+  /** Milliseconds since the epoch. */
+  now: number;
+  payload?: PayloadLimits;
+}
+
+/**
+ * Processes pending deliveries, oldest first. A delivery that cannot be read, or whose processing fails, becomes a dead
+ * letter by itself; those around it go on. Only a database that is away makes it throw.
+ */
+export async function processDeliveries(tx: Tx, options: ProcessOptions): Promise<Processed> {
+  const lock = await sql<{ held: boolean }>`
+    SELECT pg_try_advisory_xact_lock(${lockSpace}::int, ${processingLock}::int) AS held`.execute(tx);
+  if (!lock.rows[0]?.held) return nothing();
+  const pending = await readPending(tx, { count: options.limit, bytes: batchBytes });
+  if (pending.length === 0) return nothing();
+  try {
+    return await inSavepoint(tx, () => processBatch(tx, pending, options));
+  } catch (error) {
+    if (isConnectionError(error)) throw error;
+  }
+  // Something in the batch is poison; one by one it harms nobody else.
+  const total = nothing();
+  for (const delivery of pending) add(total, await processAlone(tx, delivery, options));
+  return total;
+}
+
+async function processAlone(tx: Tx, delivery: PendingDelivery, options: ProcessOptions): Promise<Processed> {
+  try {
+    return await inSavepoint(tx, () => processBatch(tx, [delivery], options));
+  } catch (error) {
+    if (isConnectionError(error)) throw error;
+    const problem = `Its alerts could not be stored: ${messageOf(error).slice(0, 500).toWellFormed()}`;
+    await markDeliveries(tx, [{ id: delivery.id, state: 'DeadLetter', problem }], options.now);
+    return { ...nothing(), deliveries: 1, deadLetters: 1, entries: [deadLetterEntry(delivery, problem, options.now)] };
+  }
+}
+
+/** One alert in one delivery. */
+interface Told {
+  delivery: PendingDelivery;
+  externalUrl: string;
+  report: AlertReport;
+}
+
+async function processBatch(tx: Tx, pending: readonly PendingDelivery[], options: ProcessOptions): Promise<Processed> {
+  const result = { ...nothing(), deliveries: pending.length };
+  const outcomes: DeliveryOutcome[] = [];
+  const told: Told[] = [];
+  for (const delivery of pending) {
+    const parsed = parsePayload(delivery.body, options.payload ?? defaultPayloadLimits);
+    const problems = parsed.ok ? parsed.payload.problems : [parsed.problem];
+    if (parsed.ok) {
+      const { externalUrl, alerts, truncatedAlerts } = parsed.payload;
+      for (const report of alerts) told.push({ delivery, externalUrl, report });
+      result.truncatedAlerts += truncatedAlerts;
+    }
+    outcomes.push(outcomeOf(delivery.id, problems, parsed.ok ? parsed.payload : undefined));
+    if (problems.length === 0) continue;
+    result.deadLetters++;
+    result.entries.push(deadLetterEntry(delivery, outcomes.at(-1)?.problem ?? '', options.now));
+  }
+  const ledger = new Ledger(await findEpisodes(tx, told.map(keyOf)), options.now);
+  for (const one of told) ledger.apply(one);
+  const { changes, alerts, episodes } = ledger.close();
+  await saveEpisodes(tx, episodes);
+  await saveAlerts(tx, alerts);
+  await markDeliveries(tx, outcomes, options.now);
+  result.changes = changes;
+  for (const change of changes) result.entries.push(...changeEntry(change, options.now));
+  return result;
+}
+
+/** The alerts that can be read are acted on even where others in the same delivery cannot; the delivery is still shown as a dead letter. */
+function outcomeOf(
+  id: number,
+  problems: readonly string[],
+  payload: { alerts: readonly unknown[]; truncatedAlerts: number } | undefined,
+): DeliveryOutcome {
+  if (problems.length > 0) {
+    const partly = payload
+      ? `${problems.length} of ${problems.length + payload.alerts.length} alerts cannot be read, the others were processed. `
+      : '';
+    // The first few tell what is wrong; the body is kept.
+    return { id, state: 'DeadLetter', problem: partly + problems.slice(0, 5).join(' ') };
+  }
+  const left = payload?.truncatedAlerts ?? 0;
+  const problem =
+    left > 0
+      ? `Alertmanager left out ${left} alerts (max_alerts), so the group's status was not relied on. Raise max_alerts or group by more labels.`
+      : undefined;
+  return { id, state: 'Processed', problem };
+}
+
+/** All episodes a batch touches, as they stand while it is read. */
+class Ledger {
+  readonly #now: number;
+  readonly #series = new Map<string, Map<string, Episode>>();
+  /** What was last told about each episode that was told about. */
+  readonly #lastTold = new Map<string, Told>();
+  readonly #firstTold = new Map<string, Told>();
+  readonly #touched = new Map<string, Episode>();
+  readonly #steps: { kind: ChangeKind; sentence: string; episodeId: string; told: Told }[] = [];
+
+  constructor(known: readonly Episode[], now: number) {
+    this.#now = now;
+    for (const episode of known) this.#seriesOf(episode).set(episode.id, episode);
+  }
+
+  apply(told: Told): void {
+    const { delivery, report } = told;
+    const { source, organization } = delivery;
+    const series = this.#seriesOf({ source, organization, fingerprint: report.fingerprint });
+    const identity = { id: () => newId(this.#now), source, organization, fingerprint: report.fingerprint };
+    const transitions = decideReport([...series.values()], report, identity, delivery.receivedAt);
+    for (const [index, { kind, next, sentence }] of transitions.entries()) {
+      series.set(next.id, next);
+      this.#touched.set(next.id, next);
+      if (index === transitions.length - 1) {
+        this.#lastTold.set(next.id, told);
+        if (!this.#firstTold.has(next.id)) this.#firstTold.set(next.id, told);
+      }
+      if (kind !== 'Corrected') this.#steps.push({ kind, sentence, episodeId: next.id, told });
+    }
+  }
+
+  /** The changes, with each alert as it stands now; `alerts` and `episodes` are what there is to save, told about or not. */
+  close(): { changes: EpisodeChange[]; alerts: Alert[]; episodes: Episode[] } {
+    const made = new Map<string, Alert>();
+    const alertOf = (episodeId: string, told: Told): Alert => {
+      const known = made.get(episodeId);
+      if (known) return known;
+      const episode = this.#touched.get(episodeId) as Episode;
+      const { report, externalUrl } = this.#lastTold.get(episodeId) ?? told;
+      const alert: Alert = {
+        ...episode,
+        name: report.name,
+        labels: report.labels,
+        annotations: report.annotations,
+        generatorUrl: report.generatorUrl,
+        externalUrl,
+        traceparent: this.#firstTold.get(episodeId)?.delivery.traceparent,
+      };
+      made.set(episodeId, alert);
+      return alert;
+    };
+    const changes = this.#steps.map(({ kind, sentence, episodeId, told }) => ({
+      kind,
+      sentence,
+      alert: alertOf(episodeId, told),
+      deliveryId: told.delivery.id,
+    }));
+    const episodes = [...this.#touched.values()];
+    return {
+      changes,
+      alerts: [...this.#lastTold].map(([id, told]) => alertOf(id, told)),
+      episodes: episodes.filter((episode) => !this.#lastTold.has(episode.id)),
+    };
+  }
+
+  #seriesOf(key: { source: string; organization: string | undefined; fingerprint: string }): Map<string, Episode> {
+    const name = JSON.stringify([key.source, key.organization ?? '', key.fingerprint]);
+    let series = this.#series.get(name);
+    if (!series) {
+      series = new Map();
+      this.#series.set(name, series);
+    }
+    return series;
+  }
+}
+
+function keyOf({ delivery, report }: Told) {
+  return {
+    source: delivery.source,
+    organization: delivery.organization,
+    fingerprint: report.fingerprint,
+    startsAt: report.startsAt,
+  };
+}
+
+/** Repeats and late copies change nothing worth keeping for ever; the decisions tell of them. */
+const recordKindOf: Partial<Record<ChangeKind, RecordKind>> = {
+  Fired: 'alert.fired',
+  Reopened: 'alert.reopened',
+  ResolvedReported: 'alert.resolvedReported',
+  ResolvedUnknown: 'alert.resolvedReported',
+  Superseded: 'alert.superseded',
+};
+
+function changeEntry(change: EpisodeChange, now: number): RecordEntry[] {
+  const kind = recordKindOf[change.kind];
+  if (!kind) return [];
+  const { alert } = change;
+  return [
+    {
+      at: now,
+      kind,
+      actor: 'alertmanager',
+      organization: alert.organization,
+      alertId: alert.id,
+      incidentId: alert.incidentId,
+      sentence: `${alert.name}: ${change.sentence}`,
+      data: {
+        change: change.kind,
+        deliveryId: change.deliveryId,
+        source: alert.source,
+        fingerprint: alert.fingerprint,
+        startsAt: new Date(alert.startsAt).toISOString(),
+        // Labels of a usual size; a record of megabytes would serve nobody.
+        ...(JSON.stringify(alert.labels).length <= 4096 ? { labels: { ...alert.labels } } : {}),
+      },
+    },
+  ];
+}
+
+function deadLetterEntry(delivery: PendingDelivery, problem: string, now: number): RecordEntry {
+  return {
+    at: now,
+    kind: 'delivery.deadLettered',
+    actor: 'engine',
+    organization: delivery.organization,
+    sentence: `Delivery ${delivery.id} from ${delivery.source} became a dead letter: ${problem}`,
+    data: { deliveryId: delivery.id, source: delivery.source, size: delivery.body.length },
+  };
+}
+
+async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T> {
+  await sql`SAVEPOINT deliveries`.execute(tx);
+  try {
+    const result = await work();
+    await sql`RELEASE SAVEPOINT deliveries`.execute(tx);
+    return result;
+  } catch (error) {
+    if (!isConnectionError(error)) await sql`ROLLBACK TO SAVEPOINT deliveries`.execute(tx);
+    throw error;
+  }
+}
+
+function nothing(): Processed {
+  return { deliveries: 0, deadLetters: 0, truncatedAlerts: 0, changes: [], entries: [] };
+}
+
+function add(total: Processed, more: Processed): void {
+  total.deliveries += more.deliveries;
+  total.deadLetters += more.deadLetters;
+  total.truncatedAlerts += more.truncatedAlerts;
+  for (const change of more.changes) total.changes.push(change);
+  for (const entry of more.entries) total.entries.push(entry);
+}
