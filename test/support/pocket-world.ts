@@ -97,6 +97,7 @@ export function checkThat(source: string, holds: () => Json | Error): Check {
   return {
     source,
     facts: [],
+    variables: [],
     evaluate: async (): Promise<Evaluation> => {
       const value = holds();
       if (value instanceof Error)
@@ -146,6 +147,8 @@ export function runbookOf(steps: CompiledStep[], more: Partial<CompiledRunbook> 
     priority: 0,
     target: {
       facts: [],
+      variables: [],
+      type: 'dyn',
       constant: true,
       evaluate: async () => ({ ok: true, value: { apiVersion: 'v1', kind: 'Light', name: 'lamp' }, readings: [] }),
     },
