@@ -68,7 +68,16 @@ async function serve(options: ListenOptions, maxBody: number, request: IncomingM
       .filter((part) => part !== '')
       .map(decodeURIComponent);
     const { method = 'GET', headers } = request;
-    await options.handle({ method, path: url.pathname, parts, query: url.searchParams, headers, body, request, response });
+    await options.handle({
+      method,
+      path: url.pathname,
+      parts,
+      query: url.searchParams,
+      headers,
+      body,
+      request,
+      response,
+    });
   } catch (error) {
     if (response.headersSent) {
       response.destroy();

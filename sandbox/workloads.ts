@@ -7,6 +7,9 @@ import { APPS, type App } from './sovereign.ts';
 /** One request in five hundred fails in the best of worlds. */
 const USUAL_ERROR_RATIO = 0.002;
 
+/** The share of its limit at which a program stops taking work. */
+const FULL = 0.98;
+
 /** Upper bounds in seconds, and the share of requests that stay under them. */
 const LATENCY: readonly (readonly [bound: string, share: number])[] = [
   ['0.05', 0.4],
@@ -45,6 +48,8 @@ export class Workloads {
   readonly brokenImages = new Map<string, number>();
   /** Pods whose local state makes the container exit; they die with the pod. */
   readonly brokenPods = new Set<string>();
+  /** Pods whose program takes more and more memory until the kernel ends it; they die with the pod. */
+  readonly leakingPods = new Set<string>();
   /** Bytes an app has to hold instead of its usual shared memory, by `namespace/name`. */
   readonly load = new Map<string, number>();
   readonly #requests = new Map<string, Requests>();
@@ -64,13 +69,18 @@ export class Workloads {
     return pods.filter((pod) => this.appOf(pod) === app && isReady(pod));
   }
 
-  /** Working set of a pod in bytes; a pod that is not ready holds no share of the work. */
+  /**
+   * Working set of a pod in bytes. A pod that is not ready holds no share of the work; one that is nearly full takes no
+   * more of it (it sheds load), so that only a leak is killed.
+   */
   memoryOf(pod: Pod, pods: readonly Pod[]): number {
     const app = this.appOf(pod);
     if (!app) return bytesOf('20Mi');
     const shared = this.load.get(`${app.namespace}/${app.name}`) ?? app.memoryShared;
     const sharers = isReady(pod) ? this.ready(app, pods).length : 0;
-    return Math.round(app.memoryBase + (sharers > 0 ? shared / sharers : 0));
+    const limit = bytesOf(app.memoryLimit);
+    if (isReady(pod) && this.leakingPods.has(pod.metadata.uid)) return limit + 1;
+    return Math.round(Math.min(app.memoryBase + (sharers > 0 ? shared / sharers : 0), limit * FULL));
   }
 
   /** How the container of a pod would end now, if it does. */

@@ -3,7 +3,7 @@
  * requests, memory and money. It moves in ticks; nothing in it touches a timer or a socket.
  */
 import type { Clock } from '../src/clock.ts';
-import { type Context, CONTROLLER, isReady } from './controllers/context.ts';
+import { CONTROLLER, type Context, isReady } from './controllers/context.ts';
 import { reconcileDeployments } from './controllers/deployments.ts';
 import { collectGarbage } from './controllers/garbage.ts';
 import { reconcileJobs } from './controllers/jobs.ts';
@@ -59,8 +59,7 @@ export class World {
     this.bao = new BaoCluster(BAO_PODS, now);
     this.#context = { store: this.store, pace: { ...this.pace, ...AT_ONCE }, now };
     const programs = {
-      exitOf: (pod: Pod) =>
-        this.workloads.exitOf(pod, this.pods(), this.#kubelet.lifeOf(pod), this.pace.jobMs, now()),
+      exitOf: (pod: Pod) => this.workloads.exitOf(pod, this.pods(), this.#kubelet.lifeOf(pod), this.pace.jobMs, now()),
       answersProbe: (pod: Pod) => this.#baoNode(pod)?.sealed !== true,
       // A process that starts anew knows no key.
       started: (pod: Pod) => this.#baoNode(pod)?.seal(),
@@ -167,7 +166,9 @@ export class World {
     const lines = [`${at(life.bornAt)} starting ${pod.metadata.name}`];
     if (life.lastExit) {
       const { exitCode, reason, finishedAt } = life.lastExit;
-      lines.push(`${at(finishedAt)} ${reason === 'OOMKilled' ? 'killed' : 'fatal: cannot read the local state'} (${exitCode})`);
+      lines.push(
+        `${at(finishedAt)} ${reason === 'OOMKilled' ? 'killed' : 'fatal: cannot read the local state'} (${exitCode})`,
+      );
     }
     return `${lines.join('\n')}\n`;
   }

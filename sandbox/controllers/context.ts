@@ -20,7 +20,9 @@ export function ownedBy<T extends KubeObject>(store: Store, type: ResourceType, 
   return store
     .list(type, owner.metadata.namespace)
     .filter((object) => object.metadata.deletionTimestamp === undefined)
-    .filter((object) => object.metadata.ownerReferences?.some((r) => r.controller && r.uid === owner.metadata.uid)) as T[];
+    .filter((object) =>
+      object.metadata.ownerReferences?.some((r) => r.controller && r.uid === owner.metadata.uid),
+    ) as T[];
 }
 
 export function controllerReference(owner: KubeObject): OwnerReference {

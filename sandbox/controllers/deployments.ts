@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Condition, KubeObject, PodTemplate, Workload, WorkloadStatus } from '../kubernetes/object.ts';
 import { kubeTime, sameJson } from '../kubernetes/object.ts';
-import { type Context, CONTROLLER, CONTROLLER_STATUS, controllerReference, ownedBy, recordEvent } from './context.ts';
+import { CONTROLLER, CONTROLLER_STATUS, type Context, controllerReference, ownedBy, recordEvent } from './context.ts';
 
 const REVISION = 'deployment.kubernetes.io/revision';
 const HASH = 'pod-template-hash';
@@ -197,7 +197,8 @@ function conditionsOf(context: Context, deployment: Workload, counts: WorkloadSt
   const time = kubeTime(context.now());
   return [available, progressing].map((condition) => {
     const old = deployment.status.conditions?.find((c) => c.type === condition.type);
-    const same = old?.status === condition.status && old.reason === condition.reason && old.message === condition.message;
+    const same =
+      old?.status === condition.status && old.reason === condition.reason && old.message === condition.message;
     const keepsUpdate = same && !(condition.type === 'Progressing' && moved);
     return {
       ...condition,

@@ -2,7 +2,7 @@
 import type { KubeObject } from '../kubernetes/object.ts';
 import type { ResourceType } from '../kubernetes/resources.ts';
 import { storageKey } from '../kubernetes/resources.ts';
-import { type Context, CONTROLLER } from './context.ts';
+import { CONTROLLER, type Context } from './context.ts';
 
 const FOREGROUND = 'foregroundDeletion';
 
@@ -30,7 +30,8 @@ export function collectGarbage({ store }: Context): void {
     }
     if (!isGoing || !object.metadata.finalizers?.includes(FOREGROUND)) continue;
     const { uid } = object.metadata;
-    if (all.some((other) => other.object.metadata.ownerReferences?.some((reference) => reference.uid === uid))) continue;
+    if (all.some((other) => other.object.metadata.ownerReferences?.some((reference) => reference.uid === uid)))
+      continue;
     store.edit(type, object, CONTROLLER, (draft) => {
       draft.metadata.finalizers = (draft.metadata.finalizers ?? []).filter((finalizer) => finalizer !== FOREGROUND);
     });

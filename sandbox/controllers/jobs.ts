@@ -1,7 +1,7 @@
 /** Job → Pods that run once; done when enough of them succeeded, failed when too many did not. */
 import type { Condition, Job, Pod } from '../kubernetes/object.ts';
 import { kubeTime, sameJson } from '../kubernetes/object.ts';
-import { type Context, CONTROLLER_STATUS, createPod, ownedBy } from './context.ts';
+import { CONTROLLER_STATUS, type Context, createPod, ownedBy } from './context.ts';
 
 export function reconcileJobs(context: Context): void {
   const { store } = context;
@@ -32,7 +32,13 @@ function reconcile(context: Context, job: Job): void {
     conditions.push({ type: 'Complete', status: 'True', lastTransitionTime: time });
   } else if (failed > backoffLimit) {
     const message = 'Job has reached the specified backoff limit';
-    conditions.push({ type: 'Failed', status: 'True', reason: 'BackoffLimitExceeded', message, lastTransitionTime: time });
+    conditions.push({
+      type: 'Failed',
+      status: 'True',
+      reason: 'BackoffLimitExceeded',
+      message,
+      lastTransitionTime: time,
+    });
   } else {
     const missing = Math.min(parallelism, completions - succeeded) - active;
     const labels = { 'batch.kubernetes.io/job-name': job.metadata.name, 'job-name': job.metadata.name };

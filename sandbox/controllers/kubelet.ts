@@ -113,7 +113,14 @@ export class Kubelet {
     if (life.restarts > 0) life.backoffMs = Math.min(life.backoffMs * 2, pace.backoffMaxMs);
     const container = pod.spec.containers[0]?.name ?? '';
     if (exit.reason === 'OOMKilled') {
-      recordEvent(this.#context, pod, 'Warning', 'OOMKilling', `Memory cgroup out of memory: killed ${container}`, 'kubelet');
+      recordEvent(
+        this.#context,
+        pod,
+        'Warning',
+        'OOMKilling',
+        `Memory cgroup out of memory: killed ${container}`,
+        'kubelet',
+      );
     }
     const message = `Back-off restarting failed container ${container} in pod ${pod.metadata.name}`;
     recordEvent(this.#context, pod, 'Warning', 'BackOff', message, 'kubelet');

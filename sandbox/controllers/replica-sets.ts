@@ -1,7 +1,7 @@
 /** ReplicaSet → Pods: as many as asked for; of too many, those that work least and live shortest go first. */
 import type { Pod, Workload } from '../kubernetes/object.ts';
 import { sameJson } from '../kubernetes/object.ts';
-import { type Context, CONTROLLER_STATUS, createPod, hasEnded, isReady, ownedBy } from './context.ts';
+import { CONTROLLER_STATUS, type Context, createPod, hasEnded, isReady, ownedBy } from './context.ts';
 
 export function reconcileReplicaSets(context: Context): void {
   const { store } = context;
@@ -14,7 +14,8 @@ function reconcile(context: Context, set: Workload): void {
   const { store } = context;
   const type = store.types.ofKind('v1', 'Pod');
   const pods = ownedBy<Pod>(store, type, set).filter((pod) => !hasEnded(pod));
-  for (let missing = set.spec.replicas - pods.length; missing > 0; missing--) createPod(context, set, set.spec.template);
+  for (let missing = set.spec.replicas - pods.length; missing > 0; missing--)
+    createPod(context, set, set.spec.template);
   const surplus = Math.max(0, pods.length - set.spec.replicas);
   const newestFirst = pods.toSorted((a, b) => Number(b.metadata.resourceVersion) - Number(a.metadata.resourceVersion));
   const leastUseful = newestFirst.toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)));

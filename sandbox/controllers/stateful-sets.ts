@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Pod, Workload } from '../kubernetes/object.ts';
 import { sameJson } from '../kubernetes/object.ts';
-import { type Context, CONTROLLER_STATUS, createPod, isReady } from './context.ts';
+import { CONTROLLER_STATUS, type Context, createPod, isReady } from './context.ts';
 
 const REVISION_HASH = 'controller-revision-hash';
 

@@ -61,6 +61,10 @@ function conflictError(conflicts: { entry: ManagedFieldsEntry; paths: FieldPath[
   );
   const count = `${causes.length} conflict${causes.length === 1 ? '' : 's'}`;
   return new ApiError(409, 'Conflict', `Apply failed with ${count}: ${texts.join('\n')}`, {
-    causes: causes.map(({ who, field }) => ({ reason: 'FieldManagerConflict', message: `conflict with ${who}`, field })),
+    causes: causes.map(({ who, field }) => ({
+      reason: 'FieldManagerConflict',
+      message: `conflict with ${who}`,
+      field,
+    })),
   });
 }

@@ -28,7 +28,8 @@ export class CustomSchema {
   admit(type: ResourceType, object: KubeObject): void {
     const version = this.#versions.get(type.version);
     if (version?.schema) prune(object, version.schema, true);
-    const validate: ((value: unknown) => unknown) & { errors?: ErrorObject[] | null } = version?.validate ?? (() => true);
+    const validate: ((value: unknown) => unknown) & { errors?: ErrorObject[] | null } =
+      version?.validate ?? (() => true);
     if (validate(object)) return;
     const errors = validate.errors ?? [];
     throw invalid(type.kind, type.group, object.metadata.name, errors.map(cause));
@@ -67,10 +68,17 @@ function prune(value: unknown, schema: Tree, isRoot: boolean): void {
 }
 
 function cause(error: ErrorObject): { reason: string; message: string; field: string } {
-  const path = error.instancePath.slice(1).replace(/\/(\d+)/g, '[$1]').replaceAll('/', '.');
+  const path = error.instancePath
+    .slice(1)
+    .replace(/\/(\d+)/g, '[$1]')
+    .replaceAll('/', '.');
   if (error.keyword === 'required') {
     const missing = String(error.params.missingProperty);
-    return { reason: 'FieldValueRequired', message: 'Required value', field: path === '' ? missing : `${path}.${missing}` };
+    return {
+      reason: 'FieldValueRequired',
+      message: 'Required value',
+      field: path === '' ? missing : `${path}.${missing}`,
+    };
   }
   const field = path === '' ? '<nil>' : path;
   if (error.keyword === 'enum') {

@@ -178,9 +178,7 @@ export function ownership(entries: readonly ManagedFieldsEntry[], writer: Writer
   const mine = entries.find((entry) => isSameWriter(entry, writer));
   return {
     mine: mine ? fromFieldsV1(mine.fieldsV1) : new Set<FieldPath>(),
-    others: entries
-      .filter((entry) => entry !== mine)
-      .map((entry) => ({ entry, paths: fromFieldsV1(entry.fieldsV1) })),
+    others: entries.filter((entry) => entry !== mine).map((entry) => ({ entry, paths: fromFieldsV1(entry.fieldsV1) })),
   };
 }
 

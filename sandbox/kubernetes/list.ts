@@ -28,7 +28,8 @@ const idOf = (object: KubeObject) => `${object.metadata.namespace ?? ''}/${objec
 export function listBody(store: Store, type: ResourceType, namespace: string | undefined, query: URLSearchParams) {
   const selected = selection(type, query.get('labelSelector'), query.get('fieldSelector'));
   const limit = Number(query.get('limit') ?? 0);
-  if (!Number.isInteger(limit) || limit < 0) throw badRequest(`limit must be a whole number, not ${query.get('limit')}`);
+  if (!Number.isInteger(limit) || limit < 0)
+    throw badRequest(`limit must be a whole number, not ${query.get('limit')}`);
   const token = query.get('continue');
   const position = token ? decode(token) : { version: store.version, after: '' };
   const objects = store.listAt(type, namespace, position.version);

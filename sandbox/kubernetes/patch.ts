@@ -21,7 +21,8 @@ const LIST_KEYS: Record<string, string> = {
 
 /** The key of the items of a list, when each of them carries one. */
 export function listKey(name: string, ...lists: unknown[]): string | undefined {
-  const key = name === 'ports' && lists.flat().some((item) => isTree(item) && 'port' in item) ? 'port' : LIST_KEYS[name];
+  const key =
+    name === 'ports' && lists.flat().some((item) => isTree(item) && 'port' in item) ? 'port' : LIST_KEYS[name];
   if (key === undefined) return undefined;
   const items = lists.flatMap((list) => (Array.isArray(list) ? list : []));
   return items.every((item) => isTree(item) && item[key] !== undefined) ? key : undefined;

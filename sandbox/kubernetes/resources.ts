@@ -27,7 +27,15 @@ export function storageKey(type: Pick<ResourceType, 'group' | 'plural'>): string
   return `${type.group}/${type.plural}`;
 }
 
-type Row = [group: string, version: string, kind: string, plural: string, scope: 'N' | 'C', flags: string, short?: string];
+type Row = [
+  group: string,
+  version: string,
+  kind: string,
+  plural: string,
+  scope: 'N' | 'C',
+  flags: string,
+  short?: string,
+];
 
 // Flags: s = has /status, x = has /scale, g = counts generations, v = virtual.
 const BUILT_IN: Row[] = [

@@ -155,7 +155,12 @@ class KubernetesApi {
         store.delete(type, metadata.namespace, metadata.name, deleteOptions(call), isDryRun(query));
       }
       const metadata = { resourceVersion: String(store.version) };
-      return sendJson(call, 200, { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata, items: objects });
+      return sendJson(call, 200, {
+        kind: `${type.kind}List`,
+        apiVersion: apiVersionOf(type),
+        metadata,
+        items: objects,
+      });
     }
     throw status.methodNotAllowed();
   }
@@ -228,7 +233,9 @@ class KubernetesApi {
     }
     if (force !== null) {
       const message = 'Forbidden: may not be specified for non-apply patch';
-      throw status.invalid('PatchOptions', 'meta.k8s.io', '', [{ reason: 'FieldValueForbidden', message, field: 'force' }]);
+      throw status.invalid('PatchOptions', 'meta.k8s.io', '', [
+        { reason: 'FieldValueForbidden', message, field: 'force' },
+      ]);
     }
     const current = store.get(type, namespace, name);
     const patched = patchWith(contentType, type, current, parseBody(call)) as KubeObject;

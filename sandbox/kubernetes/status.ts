@@ -71,8 +71,7 @@ export function notFound(type: ResourceType, name: string) {
 }
 
 /** What the API server says of a path it does not serve. */
-export const noSuchPath = () =>
-  new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
+export const noSuchPath = () => new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
 
 export const methodNotAllowed = () =>
   new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {});

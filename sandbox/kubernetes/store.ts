@@ -180,7 +180,11 @@ export class Store {
     const object = this.get(type, namespace, name);
     const { uid, resourceVersion } = object.metadata;
     const precondition = (field: string, wanted: string, have: string) =>
-      conflict(type, name, `Precondition failed: ${field} in precondition: ${wanted}, ${field} in object meta: ${have}`);
+      conflict(
+        type,
+        name,
+        `Precondition failed: ${field} in precondition: ${wanted}, ${field} in object meta: ${have}`,
+      );
     if (options.uid !== undefined && options.uid !== uid) throw precondition('UID', options.uid, uid);
     if (options.resourceVersion !== undefined && options.resourceVersion !== resourceVersion) {
       throw precondition('ResourceVersion', options.resourceVersion, resourceVersion);
@@ -260,7 +264,8 @@ export class Store {
       const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${before.metadata.uid}`;
       throw conflict(type, name, why);
     }
-    if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion) throw modified(type, name);
+    if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion)
+      throw modified(type, name);
   }
 
   /** `before` with the part of `object` that this way of writing may change. */
