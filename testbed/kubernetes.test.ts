@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
@@ -21,7 +24,7 @@ interface Pod {
       ready: boolean;
       restartCount: number;
       state: { waiting?: { reason: string }; terminated?: { reason: string } };
-      lastState: { terminated?: { exitCode: number } };
+      lastState: { terminated?: { exitCode: number; reason: string } };
     }[];
   };
 }
@@ -53,7 +56,8 @@ describeReal('real Kubernetes', findKubernetes, () => {
   test('a container that exits is restarted into a crash loop, and a new command mends it', async () => {
     await kubernetes.request(DEPLOYMENTS, { body: deployment('crashing', { command: ['exit', '137'] }) });
     const pod = await podOf(kubernetes, 'crashing', (pod) => waitingFor(pod) === 'CrashLoopBackOff');
-    assert.equal(pod.status.containerStatuses?.[0]?.lastState.terminated?.exitCode, 137);
+    const last = pod.status.containerStatuses?.[0]?.lastState.terminated;
+    assert.deepEqual([last?.exitCode, last?.reason], [137, 'OOMKilled']);
     await kubernetes.request(`${DEPLOYMENTS}/crashing`, {
       method: 'PATCH',
       contentType: 'application/json-patch+json',
@@ -65,6 +69,22 @@ describeReal('real Kubernetes', findKubernetes, () => {
   test('an image that is absent cannot be pulled', async () => {
     await kubernetes.request(DEPLOYMENTS, { body: deployment('absent', { image: 'example/app:absent' }) });
     await podOf(kubernetes, 'absent', (pod) => waitingFor(pod) === 'ImagePullBackOff');
+  });
+
+  test('a pod is ready when the server behind its probe says so', async (context) => {
+    let status = 503;
+    const server = createServer((_request, response) => response.writeHead(status).end());
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    context.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const readinessProbe = { httpGet: { host: '127.0.0.1', port, path: '/' }, periodSeconds: 1, failureThreshold: 1 };
+    await kubernetes.request(DEPLOYMENTS, { body: deployment('probed', { readinessProbe }) });
+    await podOf(kubernetes, 'probed', (pod) => pod.status.phase === 'Running' && !isReady(pod));
+    status = 200;
+    await podOf(kubernetes, 'probed', isReady);
+    status = 500;
+    await podOf(kubernetes, 'probed', (pod) => !isReady(pod));
   });
 
   test('a job completes', async () => {
