@@ -24,7 +24,7 @@ async function cruise(from: string, to: string): Promise<string> {
   await symlink(join(root, 'node_modules'), join(house, 'node_modules')).catch(() => {});
   const run = promisify(execFile);
   const args = [
-    join(root, 'node_modules/dependency-cruiser/bin/dependency-cruise.mjs'),
+    join(root, 'node_modules/dependency-cruiser/bin/dependency-cruiser.mjs'),
     '--config',
     '.dependency-cruiser.cjs',
     'src',

@@ -92,6 +92,7 @@ export interface RunTable {
   sentence: string;
   target_key: Nullable<string>;
   lock_key: Nullable<string>;
+  waits_for: Nullable<string>;
   created_at: Date;
   acted_at: Nullable<Date>;
   ended_at: Nullable<Date>;

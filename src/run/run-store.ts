@@ -274,6 +274,7 @@ export type Writer = { id: string; epoch: number | 'any' };
  */
 export async function appendEntry(tx: Tx, run: Writer, entry: Entry, change: RunChange): Promise<number | undefined> {
   const { ended } = change;
+  if (ended) await wakeNextInLine(tx, run.id);
   const row = await tx
     .updateTable('run')
     .set({
@@ -283,7 +284,14 @@ export async function appendEntry(tx: Tx, run: Writer, entry: Entry, change: Run
       ...(change.targetKey === undefined ? {} : { target_key: change.targetKey }),
       ...(change.actedAt === undefined ? {} : { acted_at: new Date(change.actedAt) }),
       ...(ended
-        ? { outcome: ended.outcome, reason: ended.reason, ended_at: new Date(ended.at), wake_at: null, lock_key: null }
+        ? {
+            outcome: ended.outcome,
+            reason: ended.reason,
+            ended_at: new Date(ended.at),
+            wake_at: null,
+            lock_key: null,
+            waits_for: null,
+          }
         : {}),
     })
     .where('id', '=', run.id)
@@ -305,33 +313,38 @@ export async function appendEntry(tx: Tx, run: Writer, entry: Entry, change: Run
   return row.entries;
 }
 
-/** Takes the concurrency key for the run. @returns false while another run has it. */
+/** Takes the concurrency key for the run. @returns false while another run has it; the run is then woken when that one ends. */
 export async function takeLock(db: Queryable, run: { id: string; epoch: number }, key: string): Promise<boolean> {
   try {
     const row = await db
       .updateTable('run')
-      .set({ lock_key: key })
+      .set({
+        lock_key: sql<string | null>`CASE WHEN ${heldByAnother(run.id, key)} THEN NULL ELSE ${key} END`,
+        waits_for: sql<string | null>`CASE WHEN ${heldByAnother(run.id, key)} THEN ${key} ELSE NULL END`,
+      })
       .where('id', '=', run.id)
       .where('claim_epoch', '=', run.epoch)
-      .where((where) =>
-        where.not(
-          where.exists(
-            where
-              .selectFrom('run as other')
-              .select('other.id')
-              .where('other.lock_key', '=', key)
-              .where('other.id', '<>', run.id),
-          ),
-        ),
-      )
-      .returning('id')
+      .returning('lock_key')
       .executeTakeFirst();
-    return row !== undefined;
+    return row?.lock_key === key;
   } catch (error) {
     // Two runs at once: the unique index let one through.
     if (error instanceof Error && 'code' in error && error.code === '23505') return false;
     throw error;
   }
+}
+
+function heldByAnother(id: string, key: string) {
+  return sql<boolean>`EXISTS (SELECT 1 FROM run AS other WHERE other.lock_key = ${key} AND other.id <> ${id})`;
+}
+
+/** Wakes the run that has waited longest for the key this run holds. */
+async function wakeNextInLine(tx: Tx, runId: string): Promise<void> {
+  await sql`
+    UPDATE run SET wake_at = 'epoch'::timestamptz WHERE id = (
+      SELECT waiting.id FROM run AS waiting JOIN run AS holder ON holder.lock_key = waiting.waits_for
+      WHERE holder.id = ${runId} AND waiting.state = 'Pending' ORDER BY waiting.created_at LIMIT 1
+    )`.execute(tx);
 }
 
 /** Runs of a runbook on a target that acted, newest first; only so many as limits can ask for. */

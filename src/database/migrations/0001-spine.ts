@@ -116,6 +116,8 @@ const statements = [
     sentence TEXT NOT NULL,
     target_key TEXT,
     lock_key TEXT,
+    /* The key another run holds. */
+    waits_for TEXT,
     created_at TIMESTAMPTZ NOT NULL,
     acted_at TIMESTAMPTZ,
     ended_at TIMESTAMPTZ,
@@ -133,6 +135,7 @@ const statements = [
   `CREATE INDEX run_due ON run (wake_at) WHERE wake_at IS NOT NULL`,
   // The concurrency key: at most one run holds it.
   `CREATE UNIQUE INDEX run_lock ON run (lock_key) WHERE lock_key IS NOT NULL`,
+  `CREATE INDEX run_waiting ON run (waits_for, created_at) WHERE waits_for IS NOT NULL`,
   `CREATE INDEX run_history ON run (runbook, target_key, acted_at) WHERE acted_at IS NOT NULL`,
   `CREATE INDEX run_recent ON run (created_at DESC, id DESC)`,
   `CREATE INDEX run_incident ON run (incident_id)`,
