@@ -1,6 +1,6 @@
 import type { Vocabulary } from '../check/check.ts';
 import { createFactReader } from '../check/fact-reader.ts';
-import { messageOf } from '../errors.ts';
+import { CatalystError, messageOf } from '../errors.ts';
 import type { ActionDefinition, CallContext, FactDefinition, Integration } from '../integrations/contract.ts';
 import { combineAnswers, type FiringAnswer, type World } from '../run/world.ts';
 
@@ -45,10 +45,12 @@ export function worldOf(integrations: readonly Integration[]): World {
       return combineAnswers(await Promise.all(oracles.map(ask)));
     },
     budget: async (context: CallContext, organization) => {
-      if (!spentRatio || organization === undefined) return { state: 'notSet' };
+      if (!spentRatio) return { state: 'notSet' };
       try {
-        return { state: 'known', ratio: Number(await reader(context).read(spentRatio, [organization])) };
+        // What belongs to no Organization is the Sovereign's own, whose repositories are under `system`.
+        return { state: 'known', ratio: Number(await reader(context).read(spentRatio, [organization ?? 'system'])) };
       } catch (error) {
+        if (error instanceof CatalystError && error.code === 'NotFound') return { state: 'notSet' };
         return { state: 'unknown', sentence: messageOf(error) };
       }
     },
