@@ -61,11 +61,14 @@ export type Effect = 'ReadOnly' | 'Notify' | 'Restart' | 'ScaleUp' | 'ScaleDown'
 /** An action's input: the words and flags of a `run:` line or the keys of `with:`, after `${{ }}` was filled in. */
 export type ActionInput = { [key: string]: Json };
 
-/** Did an effect that was intended take place? `unknown` where the system cannot tell. */
+/**
+ * Did an effect that was intended take place? `unknown` where the system cannot tell, and where the effect took place but
+ * is still going on or has failed: `yes` means what an `execute` that returned means.
+ */
 export interface Happened {
   answer: 'yes' | 'no' | 'unknown';
   sentence: string;
-  /** The target as the effect left it, where the answer is yes and the action changes the target. */
+  /** The object as the effect left it, where the answer is yes and the action changes one; see `ActionOutcome.target`. */
   target?: TargetObservation;
   /** What `execute` would have returned, as far as it can still be told. */
   result?: Json;
@@ -76,7 +79,10 @@ export interface ActionOutcome {
   sentence: string;
   /** What later steps and the record may want. Never holds a secret. */
   result: Json;
-  /** The target as the effect left it, from the answer to the write itself, so that a later change by others shows. */
+  /**
+   * The object written, as the effect left it, from the answer to the write itself, so that a later change by others
+   * shows. It is the run's target only when its UID is: a runbook may delete a pod of the Deployment it is bound to.
+   */
   target?: TargetObservation;
 }
 
@@ -97,6 +103,8 @@ export interface ActionDefinition {
   effect(input: ActionInput, before: Json): Effect;
   /** True when carrying it out a second time with the same input and key leaves the world as once did. */
   idempotent: boolean;
+  /** The same for one call, where it depends on the input: a PUT is, a POST is not. Without it `idempotent` holds for all. Pure. */
+  idempotentFor?(input: ActionInput): boolean;
   /** One sentence of what it would do, for plans, approvals and dry runs. Pure. */
   describe(input: ActionInput, before: Json): string;
   /** Reads what `describe`, `effect`, `happened` and `undo` need to know of the world before. Journaled before the effect. Never holds a secret. */

@@ -27,6 +27,7 @@ export interface TypedAction<Schema extends TObject, Before> {
   effects: readonly Effect[];
   effect(input: Static<Schema>, before: Before): Effect;
   idempotent: boolean;
+  idempotentFor?(input: Static<Schema>): boolean;
   describe(input: Static<Schema>, before: Before): string;
   capture(context: CallContext, input: Static<Schema>): Promise<Before>;
   execute(context: EffectContext, input: Static<Schema>, before: Before): Promise<ActionOutcome>;
@@ -51,7 +52,7 @@ export function defineAction<Schema extends TObject, Before>(action: TypedAction
     );
   };
   const before = (value: Json): Before => value as unknown as Before;
-  const { undo } = action;
+  const { undo, idempotentFor } = action;
   return {
     name: action.name,
     description: action.description,
@@ -60,6 +61,7 @@ export function defineAction<Schema extends TObject, Before>(action: TypedAction
     example: action.example,
     effects: action.effects,
     idempotent: action.idempotent,
+    ...(idempotentFor === undefined ? {} : { idempotentFor: (value) => idempotentFor.call(action, input(value)) }),
     effect: (value, seen) => action.effect(input(value), before(seen)),
     describe: (value, seen) => action.describe(input(value), before(seen)),
     capture: async (context, value) => (await action.capture(context, input(value))) as unknown as Json,

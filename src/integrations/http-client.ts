@@ -187,9 +187,9 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
 function callOf(baseUrl: string, request: HttpRequest): Call {
   const base = new URL(baseUrl);
   const url = new URL(base.href);
-  const [path = '', ownQuery] = request.path.split('?', 2);
-  url.pathname = base.pathname.replace(/\/$/, '') + path;
-  if (ownQuery !== undefined) url.search = ownQuery;
+  const mark = request.path.indexOf('?');
+  url.pathname = base.pathname.replace(/\/$/, '') + (mark < 0 ? request.path : request.path.slice(0, mark));
+  if (mark >= 0) url.search = request.path.slice(mark);
   for (const [name, value] of Object.entries(request.query ?? {})) {
     if (value !== undefined) url.searchParams.set(name, value);
   }
