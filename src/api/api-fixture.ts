@@ -1,0 +1,318 @@
+/** For tests: the API over ports that answer from memory. */
+import { hashEntry, type RecordEntry, type RecordedEntry } from '../audit/record.ts';
+import { systemClock } from '../clock.ts';
+import { CatalystError } from '../errors.ts';
+import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummary } from '../run/run-queries.ts';
+import { createLog } from '../telemetry/log.ts';
+import { type AccessToken, hashToken, type Role } from './access.ts';
+import { type ApiOptions, createApi } from './api.ts';
+import type { AlertSummary, ApiPorts, Delivery, IncidentSummary, KeyClaim, ReadModel, RunbookDetail } from './ports.ts';
+
+const at = Date.UTC(2026, 0, 5, 12);
+
+export const token = (name: string, role: Role, organization?: string): AccessToken => ({
+  name,
+  role,
+  organization,
+  hash: hashToken(`${name}-token`),
+});
+
+export const tokens: AccessToken[] = [
+  token('root', 'sovereign-admin'),
+  token('officer', 'security-officer'),
+  token('acme-admin', 'org-admin', 'acme'),
+  token('acme-dev', 'org-developer', 'acme'),
+  token('acme-viewer', 'org-viewer', 'acme'),
+  token('globex-admin', 'org-admin', 'globex'),
+  token('am', 'intake'),
+  token('acme-am', 'intake', 'acme'),
+  token('prometheus', 'metrics'),
+];
+
+export const bearer = (name: string) => ({ authorization: `Bearer ${name}-token` });
+
+/** A read model over a list that a test may change. */
+function model<T extends { id?: string; name?: string; organization?: string | undefined }>(
+  items: T[],
+  shared = false,
+): ReadModel<T, object> {
+  const idOf = (item: T) => item.id ?? item.name ?? '';
+  const visible = (organization: string | undefined) => (item: T) =>
+    organization === undefined || item.organization === organization || (shared && item.organization === undefined);
+  return {
+    async list(request: ListRequest, filter: object): Promise<ListPage<T>> {
+      const all = items
+        .filter(visible(request.organization))
+        .filter((item) =>
+          Object.entries(filter).every(([key, value]) => (item as Record<string, unknown>)[key] === value),
+        );
+      const start = request.after === undefined ? 0 : all.findIndex((item) => idOf(item) === request.after) + 1;
+      const page = all.slice(start, start + request.limit);
+      return start + request.limit < all.length ? { items: page, next: idOf(page.at(-1) as T) } : { items: page };
+    },
+    async find(id, organization) {
+      return items.filter(visible(organization)).find((item) => idOf(item) === id);
+    },
+  };
+}
+
+export const exampleAlert = (id: string, organization?: string): AlertSummary => ({
+  id,
+  organization,
+  source: 'am',
+  fingerprint: '0123456789abcdef',
+  name: 'OpenBaoSealed',
+  labels: { alertname: 'OpenBaoSealed', severity: 'critical' },
+  annotations: {},
+  generatorUrl: 'http://prometheus/graph',
+  externalUrl: 'http://alertmanager',
+  state: 'Firing',
+  startsAt: at,
+  firstSeen: at,
+  lastSeen: at,
+  deliveries: 1,
+  incidentId: 'i1',
+});
+
+export const exampleIncident = (id: string, organization?: string): IncidentSummary => ({
+  id,
+  organization,
+  type: 'OpenBaoSealed',
+  title: 'OpenBao is sealed',
+  severity: 'P1',
+  state: 'Open',
+  openedAt: at,
+});
+
+export const exampleRun = (id: string, organization?: string): RunSummary => ({
+  id,
+  organization,
+  runbook: 'openbao-sealed',
+  mode: 'Approval',
+  state: 'AwaitingApproval',
+  sentence: 'Waits for the approval of a sovereign-admin.',
+  trigger: { alert: 'a1' },
+  inputs: {},
+  requestedBy: 'engine',
+  createdAt: at,
+  incidentId: 'i1',
+});
+
+export const exampleRunbook = (name: string, organization?: string): RunbookDetail => ({
+  name,
+  organization,
+  description: 'Unseals OpenBao.',
+  mode: 'Automatic',
+  triggers: ['alert OpenBaoSealed'],
+  source: organization ? `git:${organization}/runbooks` : 'handbook',
+  file: `${name}.yaml`,
+  line: 1,
+  digest: 'd'.repeat(64),
+  spec: { steps: [{ run: 'openbao operator unseal' }] },
+});
+
+const exampleDecision = (id: string): DecisionSummary => ({
+  id,
+  at,
+  alertId: 'a1',
+  outcome: 'NotActed',
+  reason: 'NoRunbookMatches',
+  sentence: 'No runbook matches.',
+  considered: [],
+});
+
+const exampleApproval = (id: string, organization?: string): ApprovalSummary => ({
+  id,
+  runId: 'r1',
+  runbook: 'openbao-sealed',
+  organization,
+  step: 0,
+  role: 'sovereign-admin',
+  plan: ['unseal'],
+  planDigest: 'p'.repeat(64),
+  state: 'Pending',
+  requestedAt: at,
+  expiresAt: at + 3_600_000,
+});
+
+/** A record in memory, chained as the real one is. */
+export class MemoryRecord {
+  entries: RecordedEntry[] = [];
+  listeners = new Set<() => void>();
+  reads = 0;
+  failing = false;
+
+  append(...entries: Partial<RecordEntry>[]): void {
+    for (const partial of entries) {
+      const previousHash = this.entries.at(-1)?.hash ?? '0'.repeat(64);
+      const seq = this.entries.length + 1;
+      const entry: RecordEntry = {
+        at,
+        kind: 'incident.noted',
+        actor: 'engine',
+        sentence: `Entry ${seq}.`,
+        data: {},
+        ...partial,
+      };
+      const hash = hashEntry(previousHash, seq, entry, JSON.stringify(entry.data));
+      this.entries.push({ ...entry, seq, previousHash, hash });
+    }
+    for (const listener of this.listeners) listener();
+  }
+}
+
+export interface Fixture {
+  ports: ApiPorts;
+  alerts: AlertSummary[];
+  incidents: IncidentSummary[];
+  runs: RunSummary[];
+  runbooks: RunbookDetail[];
+  record: MemoryRecord;
+  deliveries: Delivery[];
+  /** Every command that arrived, as `verb id actor`. */
+  commands: string[];
+  refreshed: string[];
+  /** What the next call of intake or a command throws. */
+  fail: { intake?: Error; command?: Error };
+}
+
+export function createFixture(): Fixture {
+  const f: Omit<Fixture, 'ports'> = {
+    alerts: [exampleAlert('a1', 'acme'), exampleAlert('a2', 'globex'), exampleAlert('a3')],
+    incidents: [exampleIncident('i1', 'acme'), exampleIncident('i2', 'globex'), exampleIncident('i3')],
+    runs: [exampleRun('r1', 'acme'), exampleRun('r2', 'globex'), exampleRun('r3')],
+    runbooks: [
+      exampleRunbook('openbao-sealed'),
+      exampleRunbook('restart-shop', 'acme'),
+      exampleRunbook('secret-plan', 'globex'),
+    ],
+    record: new MemoryRecord(),
+    deliveries: [],
+    commands: [],
+    refreshed: [],
+    fail: {},
+  };
+  const did = (...words: (string | undefined)[]) => {
+    if (f.fail.command) throw f.fail.command;
+    f.commands.push(words.filter((word) => word !== undefined).join(' '));
+  };
+  const keys = new Map<string, { digest: string; answer?: { status: number; body: unknown } }>();
+  const ports: ApiPorts = {
+    intake: {
+      accept: async (delivery) => {
+        if (f.fail.intake) throw f.fail.intake;
+        f.deliveries.push(delivery);
+      },
+    },
+    alerts: model(f.alerts),
+    incidents: model(f.incidents),
+    runs: {
+      ...model(f.runs),
+      journal: async () => [{ seq: 1, at, kind: 'Created', data: {} }],
+    },
+    runbooks: model(f.runbooks, true),
+    decisions: model<DecisionSummary>([exampleDecision('1')]),
+    approvals: model([exampleApproval('p1', 'acme'), exampleApproval('p2', 'globex')]),
+    pages: model<never>([]) as never,
+    incidentCommands: {
+      acknowledge: async (id, actor, comment) => did('acknowledge', id, actor.id, comment),
+      resolve: async (id, actor, resolution) => did('resolve', id, actor.id, resolution),
+      note: async (id, actor, text) => did('note', id, actor.id, text),
+    },
+    runCommands: {
+      start: async (request) => {
+        did(
+          'start',
+          request.runbook,
+          request.actor.id,
+          JSON.stringify(request.inputs),
+          request.dryRun ? 'dry' : undefined,
+        );
+        const run = { ...exampleRun(`r${f.runs.length + 1}`, request.organization), runbook: request.runbook };
+        f.runs.push(run);
+        return { runId: run.id };
+      },
+      approve: async (id, vote) => {
+        if (vote.actor.role !== 'sovereign-admin')
+          throw new CatalystError('Forbidden', 'This approval asks for a sovereign-admin.');
+        did('approve', id, vote.actor.id, vote.planDigest);
+      },
+      reject: async (id, vote) => did('reject', id, vote.actor.id),
+      cancel: async (id, actor, reason) => did('cancel', id, actor.id, reason),
+    },
+    catalog: {
+      refresh: async (repository) => {
+        f.refreshed.push(repository);
+        return true;
+      },
+    },
+    record: {
+      read: async (filter) => {
+        f.record.reads += 1;
+        if (f.record.failing) throw new CatalystError('Unavailable', 'The database does not answer.');
+        return f.record.entries
+          .filter((entry) => entry.seq > (filter.after ?? 0))
+          .filter((entry) => filter.incidentId === undefined || entry.incidentId === filter.incidentId)
+          .filter((entry) => filter.runId === undefined || entry.runId === filter.runId)
+          .filter((entry) => filter.organization === undefined || entry.organization === filter.organization)
+          .slice(0, filter.limit);
+      },
+      head: async () => f.record.entries.length,
+      verify: async () => ({
+        intact: true,
+        entries: f.record.entries.length,
+        head: f.record.entries.at(-1)?.hash ?? '',
+      }),
+    },
+    wakeup: {
+      subscribe: (listener) => {
+        f.record.listeners.add(listener);
+        return () => f.record.listeners.delete(listener);
+      },
+    },
+    health: {
+      check: async () => ({ ready: true, checks: [{ name: 'database', healthy: true, sentence: 'It answers.' }] }),
+    },
+    idempotencyKeys: {
+      claim: async (actor, key, digest): Promise<KeyClaim> => {
+        const earlier = keys.get(`${actor} ${key}`);
+        if (!earlier) {
+          keys.set(`${actor} ${key}`, { digest });
+          return { kind: 'claimed' };
+        }
+        if (earlier.digest !== digest) return { kind: 'otherRequest' };
+        return earlier.answer
+          ? { kind: 'answered', ...(earlier.answer as { status: number; body: never }) }
+          : { kind: 'inProgress' };
+      },
+      complete: async (actor, key, answer) => {
+        const earlier = keys.get(`${actor} ${key}`);
+        if (earlier) earlier.answer = answer;
+      },
+      release: async (actor, key) => {
+        keys.delete(`${actor} ${key}`);
+      },
+    },
+  };
+  return { ...f, ports };
+}
+
+export function fixtureOptions(): ApiOptions {
+  return {
+    version: '0.0.0-test',
+    tokens: () => tokens,
+    hooks: {
+      deliveryBytes: 1024 * 1024,
+      pushSecrets: [
+        { repository: 'acme/runbooks', secret: 'acme-secret' },
+        { repository: 'system/runbooks', secret: 'system-secret' },
+      ],
+    },
+    clock: systemClock,
+    log: createLog({ level: 'silent' }),
+  };
+}
+
+export function startApi(fixture: Fixture, options: Partial<ApiOptions> = {}) {
+  return createApi(fixture.ports, { ...fixtureOptions(), ...options });
+}

@@ -1,0 +1,214 @@
+/**
+ * The HTTP server: access, errors, headers, limits, and the routes of every room. It listens when the composition root
+ * says so, and it closes gracefully: the stream's clients are told, running requests end, new ones get 503.
+ */
+import { randomUUID } from 'node:crypto';
+import swagger from '@fastify/swagger';
+import { Ajv } from 'ajv';
+import formats from 'ajv-formats';
+import fastify, { type FastifyRequest } from 'fastify';
+import type { Clock } from '../clock.ts';
+import { CatalystError } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { Metrics } from '../telemetry/meter.ts';
+import { parseTraceparent, type Tracing } from '../telemetry/trace.ts';
+import { type AccessToken, authenticate, isAllowed } from './access.ts';
+import { commandRoutes } from './command-routes.ts';
+import type { Api } from './fastify.ts';
+import { Feed } from './feed.ts';
+import { healthRoutes } from './health-routes.ts';
+import { type HookOptions, hookRoutes } from './hook-routes.ts';
+import type { ApiPorts } from './ports.ts';
+import { installErrorHandling } from './problem.ts';
+import { readRoutes } from './read-routes.ts';
+import { recordRoutes } from './record-routes.ts';
+import { streamRoutes } from './stream-routes.ts';
+
+export interface ApiOptions {
+  version: string;
+  /** Read at each request, so that a reload of the configuration can change them. */
+  tokens: () => readonly AccessToken[];
+  hooks: HookOptions;
+  clock: Clock;
+  log: Log;
+  metrics?: Metrics;
+  tracing?: Tracing;
+  metricsNeedToken?: boolean;
+  /** Connections at a time. Default 1000. */
+  maxConnections?: number;
+}
+
+/** A command's body; deliveries have a limit of their own. */
+const commandBytes = 1024 * 1024;
+/** Time to send a whole request: 32 MiB at 10 Mbit/s take 27 s. */
+const requestTimeoutMs = 60_000;
+/** Time to send the headers: a client that drips them holds a connection and nothing else. */
+const headersTimeoutMs = 10_000;
+/** Silence on a connection; the stream's heartbeat comes four times as often. */
+const connectionTimeoutMs = 60_000;
+/** No read or command may take longer; a statement of PostgreSQL is cancelled after 15 s. */
+const handlerTimeoutMs = 20_000;
+const defaultMaxConnections = 1_000;
+
+export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<Api> {
+  const app = fastify({
+    logger: false,
+    bodyLimit: commandBytes,
+    requestTimeout: requestTimeoutMs,
+    connectionTimeout: connectionTimeoutMs,
+    handlerTimeout: handlerTimeoutMs,
+    // Idle connections are closed at once when stopping; busy ones end their request.
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: headersTimeoutMs },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
+    requestIdHeader: false,
+    genReqId: (request) => {
+      const given = request.headers['x-request-id'];
+      return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+    },
+  }) as unknown as Api;
+  app.server.maxConnections = options.maxConnections ?? defaultMaxConnections;
+  app.decorateRequest('actor', undefined);
+  app.decorateRequest('traceparent', undefined);
+  app.decorateRequest('endSpan', undefined);
+  installValidation(app);
+  installErrorHandling(app as never, options.log);
+  installHeaders(app);
+  installAccess(app, options.tokens);
+  installObservation(app, options);
+  await app.register(swagger, { openapi: openApiHead(options.version), convertConstToEnum: false });
+
+  const feed = new Feed(ports.record, ports.wakeup, options.clock, (error) =>
+    options.log.warn({ err: error }, 'The record cannot be read for the stream; trying again.'),
+  );
+  hookRoutes(app, ports, options.hooks);
+  app.register(async (scope: Api) => {
+    readRoutes(scope, ports);
+    commandRoutes(scope, ports);
+    recordRoutes(scope, ports);
+    streamRoutes(scope, { feed, clock: options.clock, metrics: options.metrics });
+    healthRoutes(scope, ports.health, {
+      version: options.version,
+      clock: options.clock,
+      metrics: options.metrics,
+      metricsNeedToken: options.metricsNeedToken ?? false,
+    });
+  });
+  await app.ready();
+  return app;
+}
+
+/** Queries and path parameters are text and become what their schema says; bodies are taken as they are. */
+function installValidation(app: Api): void {
+  const lenient = new Ajv({ coerceTypes: true, useDefaults: true, strict: false });
+  const strict = new Ajv({ useDefaults: false, strict: false });
+  formats.default(lenient);
+  formats.default(strict);
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? strict : lenient).compile(schema as object),
+  );
+  app.addHook('preValidation', async (request) => {
+    // A request without a body, for commands that need none.
+    request.body ??= null;
+  });
+}
+
+function installHeaders(app: Api): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({
+      'x-request-id': request.id,
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-resource-policy': 'same-origin',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      'cache-control': 'no-store',
+    });
+  });
+}
+
+/** Closed by default: a route says who may call it, or nobody may. */
+function installAccess(app: Api, tokens: () => readonly AccessToken[]): void {
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) return;
+    const { access } = request.routeOptions.config;
+    if (access === 'public') return;
+    const actor = authenticate(request.headers.authorization, tokens());
+    if (!actor)
+      throw new CatalystError('Unauthenticated', 'The bearer token is missing or not known.', {
+        hint: 'Send the header Authorization: Bearer <token> with a token of the configuration.',
+      });
+    if (access === undefined || !isAllowed(actor.role, access))
+      throw new CatalystError('Forbidden', `The role ${actor.role} may not do this.`, {
+        hint: `It takes the permission ${access ?? 'nobody has'}; docs/reference/access.md says which roles have it.`,
+      });
+    request.actor = actor;
+  });
+}
+
+/** Methods of RFC 9110 and PATCH; others are counted together, because a caller can invent them. */
+const knownMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
+
+function installObservation(app: Api, { metrics, tracing, log }: ApiOptions): void {
+  app.addHook('onRequest', async (request) => {
+    const header = request.headers.traceparent;
+    const parent = typeof header === 'string' && parseTraceparent(header) ? header : undefined;
+    request.traceparent = parent;
+    if (!tracing) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const attributes = { 'http.request.method': request.method, 'http.route': request.routeOptions.url ?? 'unknown' };
+    // The span lasts as long as the request; what the request starts continues its context, hours later if need be.
+    void tracing.inSpan(spanName(request), { parent, kind: 'server', attributes }, (span) => {
+      request.traceparent = span.traceparent;
+      request.endSpan = (status) => {
+        span.set({ 'http.response.status_code': status });
+        resolve();
+      };
+      return promise;
+    });
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { statusCode } = reply;
+    request.endSpan?.(statusCode);
+    metrics?.measure(
+      'httpServerRequestDuration',
+      {
+        http_request_method: knownMethods.has(request.method) ? request.method : '_OTHER',
+        http_route: request.routeOptions.url ?? 'unknown',
+        http_response_status_code: String(statusCode),
+      },
+      reply.elapsedTime / 1000,
+    );
+    if (request.routeOptions.config?.delivery) metrics?.count('deliveries', { outcome: deliveryOutcome(statusCode) });
+    log.debug(
+      { requestId: request.id, method: request.method, route: request.routeOptions.url, status: statusCode },
+      'Answered.',
+    );
+  });
+}
+
+function spanName(request: FastifyRequest): string {
+  return `${request.method} ${request.routeOptions.url ?? 'unknown'}`;
+}
+
+function deliveryOutcome(status: number) {
+  if (status < 300) return 'Accepted';
+  if (status >= 500) return 'Unavailable';
+  if (status === 401) return 'Unauthenticated';
+  return status === 413 ? 'TooLarge' : 'Refused';
+}
+
+function openApiHead(version: string) {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Catalyst SRE',
+      version,
+      description:
+        'Alerts in, runbooks act, fixes are verified, everything is on record. Lists are paged by cursor, errors are application/problem+json with a stable code, commands honour Idempotency-Key.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    components: { securitySchemes: { token: { type: 'http' as const, scheme: 'bearer' } } },
+    security: [{ token: [] }],
+  };
+}

@@ -1,0 +1,63 @@
+/** Fastify as this room uses it: TypeBox schemas give the types of requests, and each route says who may call it. */
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyTypeProvider,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { Static, TSchema } from 'typebox';
+import { CatalystError } from '../errors.ts';
+import type { Actor, Permission } from './access.ts';
+import { Problem } from './views.ts';
+
+interface TypeBoxProvider extends FastifyTypeProvider {
+  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
+  /** Answers are checked against their schemas by a test over every route. */
+  serializer: unknown;
+}
+
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxProvider
+>;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the caller must be allowed to do; `public` for everybody. A route without it is closed. */
+    access?: Permission | 'public';
+    /** True for the doors of alerts: their answers are counted as deliveries. */
+    delivery?: boolean;
+  }
+  interface FastifyRequest {
+    actor: Actor | undefined;
+    /** W3C trace context of this request, for what it starts. */
+    traceparent: string | undefined;
+    endSpan: ((status: number) => void) | undefined;
+  }
+}
+
+/** The caller of a route that is not public. */
+export function actorOf(request: { actor: Actor | undefined }): Actor {
+  if (!request.actor) throw new CatalystError('Unauthenticated', 'A token is needed.');
+  return request.actor;
+}
+
+/** The schema of a route's answers: one for success, the problem for everything else. */
+export function answers<T extends TSchema, S extends number = 200>(schema: T, status: S = 200 as S) {
+  const problem = { description: 'An error.', content: { 'application/problem+json': { schema: Problem } } };
+  return { [status]: schema, '4xx': problem, '5xx': problem } as Record<S, T>;
+}
+
+/** An item, or NotFound. What belongs to another Organization is not found either. */
+export function found<T>(item: T | undefined, noun: string, id: string): T {
+  if (item === undefined)
+    throw new CatalystError('NotFound', `There is no ${noun} ${id}.`, {
+      hint: `List them with GET /api/v1/${noun}s; you see what your token's Organization may see.`,
+    });
+  return item;
+}

@@ -1,0 +1,97 @@
+/** Whether it lives, whether it is ready, what it measures, what it offers, and who is asking. */
+import Type from 'typebox';
+import type { Clock } from '../clock.ts';
+import { messageOf } from '../errors.ts';
+import { type Metrics, metricsContentType } from '../telemetry/meter.ts';
+import { rolePermissions } from './access.ts';
+import { type Api, actorOf, answers } from './fastify.ts';
+import type { Health } from './ports.ts';
+import { Readiness, Whoami } from './views.ts';
+
+/** Kubernetes gives a probe 1 s by default; slower is not ready. */
+const readyLimitMs = 900;
+
+export interface HealthOptions {
+  version: string;
+  clock: Clock;
+  metrics?: Metrics | undefined;
+  /** True when /metrics asks for a token. */
+  metricsNeedToken: boolean;
+}
+
+export function healthRoutes(app: Api, health: Health, options: HealthOptions): void {
+  app.get(
+    '/livez',
+    {
+      config: { access: 'public' },
+      schema: {
+        operationId: 'live',
+        summary: 'The process answers; it never asks the database',
+        tags: ['health'],
+        response: answers(Type.Object({ live: Type.Boolean({ description: 'True.' }) })),
+      },
+    },
+    () => ({ live: true }),
+  );
+
+  app.get(
+    '/readyz',
+    {
+      config: { access: 'public' },
+      schema: {
+        operationId: 'ready',
+        summary: 'Alerts can be taken: the database answers',
+        tags: ['health'],
+        response: { 200: Readiness, 503: Readiness },
+      },
+    },
+    async (_request, reply) => {
+      const answer = await readiness(health, options.clock);
+      return reply.code(answer.ready ? 200 : 503).send(answer);
+    },
+  );
+
+  if (options.metrics) {
+    const { metrics } = options;
+    app.get(
+      '/metrics',
+      { config: { access: options.metricsNeedToken ? 'metrics' : 'public' }, schema: { hide: true } },
+      async (_request, reply) => reply.type(metricsContentType).send(await metrics.render()),
+    );
+  }
+
+  app.get(
+    '/api/v1/whoami',
+    {
+      config: { access: 'read' },
+      schema: {
+        operationId: 'whoami',
+        summary: 'Who the token stands for',
+        tags: ['access'],
+        response: answers(Whoami),
+      },
+    },
+    (request) => {
+      const actor = actorOf(request);
+      return { ...actor, permissions: [...rolePermissions[actor.role]], version: options.version };
+    },
+  );
+
+  app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, () => app.swagger());
+}
+
+async function readiness(health: Health, clock: Clock) {
+  const limit = new AbortController();
+  try {
+    return await Promise.race([
+      health.check(limit.signal),
+      clock.sleep(readyLimitMs, limit.signal).then(() => {
+        throw new Error(`No answer within ${readyLimitMs} ms.`);
+      }),
+    ]);
+  } catch (error) {
+    return { ready: false, checks: [{ name: 'readiness', healthy: false, sentence: messageOf(error) }] };
+  } finally {
+    limit.abort(new Error('The answer was given.'));
+  }
+}

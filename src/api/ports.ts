@@ -1,0 +1,217 @@
+/**
+ * What the API needs of the house, declared by the API. The composition root plugs the services in; tests plug fakes in.
+ *
+ * A read takes whose slice may be seen: `organization` undefined is the whole Sovereign. An item outside of the slice is
+ * not found. Times are milliseconds since the epoch; the API writes them as RFC 3339.
+ */
+import type { RecordedEntry } from '../audit/record.ts';
+import type { ChainVerdict, RecordFilter } from '../audit/record-store.ts';
+import type { Json } from '../integrations/contract.ts';
+import type {
+  ApprovalSummary,
+  DecisionSummary,
+  JournalEntry,
+  ListPage,
+  ListRequest,
+  PageSummary,
+  RunFilter,
+  RunSummary,
+} from '../run/run-queries.ts';
+import type { Actor } from './access.ts';
+
+export type { ListPage, ListRequest } from '../run/run-queries.ts';
+
+/** A delivery as it came in, to the byte. */
+export interface Delivery {
+  /** Name of the token that brought it: two Alertmanagers of one cluster share a token, so their repeats are one alert. */
+  source: string;
+  organization?: string | undefined;
+  body: Uint8Array;
+  traceparent?: string | undefined;
+}
+
+export interface Intake {
+  /** Resolves after the commit. Throws Unavailable when it could not commit. Never judges the body. */
+  accept(delivery: Delivery): Promise<void>;
+}
+
+export interface AlertSummary {
+  id: string;
+  source: string;
+  organization?: string | undefined;
+  fingerprint: string;
+  name: string;
+  labels: Record<string, string>;
+  annotations: Record<string, string>;
+  generatorUrl: string;
+  externalUrl: string;
+  state: 'Firing' | 'Resolved' | 'Superseded';
+  startsAt: number;
+  endsAt?: number | undefined;
+  firstSeen: number;
+  lastSeen: number;
+  deliveries: number;
+  incidentId?: string | undefined;
+}
+export interface AlertFilter {
+  state?: AlertSummary['state'] | undefined;
+  name?: string | undefined;
+  incidentId?: string | undefined;
+}
+
+export interface IncidentSummary {
+  id: string;
+  organization?: string | undefined;
+  type: string;
+  title: string;
+  severity: 'P1' | 'P2' | 'P3' | 'P4';
+  state: 'Open' | 'Acknowledged' | 'Mitigated' | 'Resolved';
+  openedAt: number;
+  acknowledgedAt?: number | undefined;
+  acknowledgedBy?: string | undefined;
+  mitigatedAt?: number | undefined;
+  resolvedAt?: number | undefined;
+  resolvedBy?: string | undefined;
+  resolution?: string | undefined;
+}
+export interface IncidentFilter {
+  state?: IncidentSummary['state'] | undefined;
+  severity?: IncidentSummary['severity'] | undefined;
+}
+
+export interface RunbookSummary {
+  name: string;
+  /** Undefined for the Sovereign's own, which every Organization may read. */
+  organization?: string | undefined;
+  description?: string | undefined;
+  mode?: 'Suggest' | 'Approval' | 'Automatic' | undefined;
+  /** What starts it, in words: `alert OpenBaoSealed`. */
+  triggers: string[];
+  source: string;
+  revision?: string | undefined;
+  file: string;
+  line: number;
+  digest: string;
+}
+export interface RunbookDetail extends RunbookSummary {
+  /** `spec` as it was declared. */
+  spec: Json;
+}
+
+/** Lists newest first and finds one; `after` is the id of the last item of the page before. */
+export interface ReadModel<Summary, Filter = Record<never, never>, Detail = Summary> {
+  list(request: ListRequest, filter: Filter): Promise<ListPage<Summary>>;
+  find(id: string, organization: string | undefined): Promise<Detail | undefined>;
+}
+
+export type Alerts = ReadModel<AlertSummary, AlertFilter>;
+export type Incidents = ReadModel<IncidentSummary, IncidentFilter>;
+/** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
+export type Runbooks = ReadModel<RunbookSummary, Record<never, never>, RunbookDetail>;
+export type Decisions = ReadModel<DecisionSummary, { alertId?: string | undefined; runId?: string | undefined }>;
+export type Approvals = ReadModel<
+  ApprovalSummary,
+  { state?: ApprovalSummary['state'] | undefined; runId?: string | undefined }
+>;
+export type Pages = ReadModel<
+  PageSummary,
+  { state?: PageSummary['state'] | undefined; incidentId?: string | undefined; runId?: string | undefined }
+>;
+export interface Runs extends ReadModel<RunSummary, RunFilter> {
+  journal(runId: string): Promise<JournalEntry[]>;
+}
+
+/** The caller has been found to see the incident. Throws InvalidState when its state does not allow it. */
+export interface IncidentCommands {
+  acknowledge(id: string, actor: Actor, comment: string | undefined): Promise<void>;
+  resolve(id: string, actor: Actor, resolution: string): Promise<void>;
+  note(id: string, actor: Actor, text: string): Promise<void>;
+}
+
+export interface StartRun {
+  runbook: string;
+  /** Whose runbook is looked for first: that of the actor, or the one a Sovereign-wide actor names. */
+  organization?: string | undefined;
+  inputs: Record<string, Json>;
+  /** Says what it would do, and does nothing: a run in the mode Suggest. */
+  dryRun: boolean;
+  actor: Actor;
+  traceparent?: string | undefined;
+}
+export interface ApprovalVote {
+  actor: Actor;
+  comment?: string | undefined;
+  /** Digest of the plan the person saw; another plan is a Conflict. */
+  planDigest?: string | undefined;
+}
+
+/**
+ * The caller has been found to see the run. The service checks that the actor's role is the one the approval asks for,
+ * and throws Forbidden; InvalidState when the run's state does not allow it; RefusedByGuard when a guard says no.
+ */
+export interface RunCommands {
+  start(request: StartRun): Promise<{ runId: string }>;
+  approve(runId: string, vote: ApprovalVote): Promise<void>;
+  reject(runId: string, vote: ApprovalVote): Promise<void>;
+  cancel(runId: string, actor: Actor, reason: string | undefined): Promise<void>;
+}
+
+export interface Catalog {
+  /** Asks for the repository (`acme/runbooks`) to be read again soon; false when no source reads it. */
+  refresh(repository: string): Promise<boolean>;
+}
+
+export interface TheRecord {
+  read(filter: RecordFilter): Promise<RecordedEntry[]>;
+  /** Sequence number of the newest entry; 0 when there is none. */
+  head(): Promise<number>;
+  verify(signal: AbortSignal): Promise<ChainVerdict>;
+}
+
+/** Tells that entries may have been added. It may tell too often, late, or not at all: the stream looks each second, too. */
+export interface Wakeup {
+  subscribe(listener: () => void): () => void;
+}
+
+export interface HealthCheck {
+  name: string;
+  healthy: boolean;
+  sentence: string;
+}
+export interface Health {
+  /** What must work to take alerts: the database above all. */
+  check(signal: AbortSignal): Promise<{ ready: boolean; checks: HealthCheck[] }>;
+}
+
+/** Answers that were given, by the key the caller chose. */
+export interface IdempotencyKeys {
+  /**
+   * Claims the key for this request, or says what became of the one that claimed it before.
+   */
+  claim(actor: string, key: string, requestDigest: string): Promise<KeyClaim>;
+  complete(actor: string, key: string, answer: { status: number; body: Json }): Promise<void>;
+  release(actor: string, key: string): Promise<void>;
+}
+export type KeyClaim =
+  | { kind: 'claimed' }
+  | { kind: 'answered'; status: number; body: Json }
+  | { kind: 'inProgress' }
+  | { kind: 'otherRequest' };
+
+export interface ApiPorts {
+  intake: Intake;
+  alerts: Alerts;
+  incidents: Incidents;
+  runs: Runs;
+  runbooks: Runbooks;
+  decisions: Decisions;
+  approvals: Approvals;
+  pages: Pages;
+  incidentCommands: IncidentCommands;
+  runCommands: RunCommands;
+  catalog: Catalog;
+  record: TheRecord;
+  wakeup: Wakeup;
+  health: Health;
+  idempotencyKeys: IdempotencyKeys;
+}

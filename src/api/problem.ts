@@ -1,0 +1,106 @@
+/** Errors on their way out: every one becomes a problem+json with a stable code, and none tells a secret or a stack. */
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { isConnectionError, unavailable } from '../database/open.ts';
+import { CatalystError, messageOf } from '../errors.ts';
+import type { Log } from '../telemetry/log.ts';
+import { scrub } from '../telemetry/scrub.ts';
+import type { ProblemView } from './views.ts';
+
+export const problemType = 'application/problem+json; charset=utf-8';
+
+/** Seconds a caller may wait before it tries again what was Unavailable. */
+const retryAfterSeconds = 5;
+
+export function problemOf(error: CatalystError, request: { url: string; id: string }): ProblemView {
+  return {
+    type: `urn:catalyst-sre:error:${error.code}`,
+    title: error.code.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' '),
+    status: error.status,
+    code: error.code,
+    detail: scrub(error.message),
+    ...(error.hint === undefined ? {} : { hint: scrub(error.hint) }),
+    // Without the query: it may hold what somebody put there by mistake.
+    instance: request.url.split('?', 1)[0] ?? '/',
+    requestId: request.id,
+    ...(Object.keys(error.details).length === 0 ? {} : { details: JSON.parse(scrub(JSON.stringify(error.details))) }),
+  };
+}
+
+/** Any thrown thing as one of our errors. What nobody foresaw is Internal, and its message stays in the log. */
+export function toCatalystError(error: unknown): CatalystError {
+  if (error instanceof CatalystError) return error;
+  if (isConnectionError(error)) return unavailable(error);
+  const { code = '', statusCode, validation, validationContext } = error as Partial<FastifyError>;
+  if (validation) {
+    return new CatalystError(
+      'BadRequest',
+      `The ${validationContext ?? 'request'} is wrong: ${sentenceOf(validation)}.`,
+      {
+        cause: error,
+        hint: 'See /openapi.json for what this path takes.',
+      },
+    );
+  }
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new CatalystError('TooLarge', 'The body is larger than this path takes.', {
+      cause: error,
+      hint: 'For alerts set max_alerts in the Alertmanager receiver, or raise limits.deliveryBytes.',
+    });
+  if (code === 'FST_ERR_HANDLER_TIMEOUT')
+    return new CatalystError('Unavailable', 'The answer took too long and was given up.', { cause: error });
+  if (
+    code === 'FST_ERR_CTP_INVALID_JSON_BODY' ||
+    code === 'FST_ERR_CTP_EMPTY_JSON_BODY' ||
+    error instanceof SyntaxError
+  )
+    return new CatalystError('InvalidBody', 'The body is not valid JSON.', {
+      cause: error,
+      hint: 'Send one JSON object, with Content-Type: application/json.',
+    });
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new CatalystError('BadRequest', 'This path takes JSON only.', {
+      cause: error,
+      hint: 'Send Content-Type: application/json.',
+    });
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new CatalystError('BadRequest', `The request cannot be read: ${messageOf(error)}.`, { cause: error });
+  return new CatalystError('Internal', 'Something went wrong that nobody foresaw.', {
+    cause: error,
+    hint: 'Look for the request id in the log, and report what you find there.',
+  });
+}
+
+function sentenceOf(validation: NonNullable<FastifyError['validation']>): string {
+  const [first] = validation;
+  const path = first?.instancePath.slice(1).replaceAll('/', '.') ?? '';
+  const extra = first?.params?.additionalProperty;
+  const allowed = first?.params?.allowedValues;
+  const what = `${first?.message ?? 'it does not fit'}${typeof extra === 'string' ? ` (${extra})` : ''}${Array.isArray(allowed) ? `: ${allowed.join(', ')}` : ''}`;
+  return path === '' ? what : `${path} ${what}`;
+}
+
+export function sendProblem(error: CatalystError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error.status === 503) reply.header('retry-after', String(retryAfterSeconds));
+  if (error.status === 401) reply.header('www-authenticate', 'Bearer realm="catalyst-sre"');
+  return reply.code(error.status).type(problemType).send(problemOf(error, request));
+}
+
+export function installErrorHandling(app: FastifyInstance, log: Log): void {
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toCatalystError(thrown);
+    const fields = { requestId: request.id, method: request.method, route: request.routeOptions.url, code: error.code };
+    if (error.code === 'Internal')
+      log.error({ ...fields, err: error.cause ?? error }, 'A request failed in a way nobody foresaw.');
+    else log.info({ ...fields, status: error.status }, messageOf(error));
+    return sendProblem(error, request, reply);
+  });
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      new CatalystError('NotFound', `There is nothing at ${request.method} ${request.url.split('?', 1)[0]}.`, {
+        hint: 'See /openapi.json for what there is.',
+      }),
+      request,
+      reply,
+    ),
+  );
+}

@@ -1,0 +1,157 @@
+/** `GET /api/v1/stream`: the record as server-sent events, resumed without a gap by `Last-Event-ID`. */
+import type { ServerResponse } from 'node:http';
+import Type from 'typebox';
+import type { RecordedEntry } from '../audit/record.ts';
+import type { Clock } from '../clock.ts';
+import { CatalystError } from '../errors.ts';
+import type { Metrics } from '../telemetry/meter.ts';
+import { type Api, actorOf } from './fastify.ts';
+import type { Feed } from './feed.ts';
+import { withTimes } from './views.ts';
+
+/** Proxies cut connections that are silent for 30 to 60 s; half of the smallest. */
+const heartbeatMs = 15_000;
+/** A client that takes nothing for so long is dropped: it can resume, and meanwhile it holds no memory. */
+const patienceMs = 10_000;
+/** Streams at a time: each holds a connection and some buffers. A console uses one per tab. */
+const maxClients = 500;
+
+export interface StreamOptions {
+  feed: Feed;
+  clock: Clock;
+  metrics?: Metrics | undefined;
+}
+
+export function streamRoutes(app: Api, { feed, clock, metrics }: StreamOptions): void {
+  const open = new Set<AbortController>();
+  metrics?.observe('streamClients', async () => [{ labels: {}, value: open.size }]);
+  app.addHook('preClose', async () => {
+    for (const client of open) client.abort('stopping');
+    feed.stop();
+  });
+  app.get(
+    '/api/v1/stream',
+    {
+      config: { access: 'read' },
+      schema: {
+        operationId: 'stream',
+        summary: 'Follows the record as server-sent events',
+        description:
+          'Each event has the number of its entry as id, `record` as event, and the entry as data. `Last-Event-ID`, or `after`, goes on behind that entry; without either only what comes is sent. A heartbeat comes every 15 s. A client that is too slow gets the event `dropped` and is cut off; it can resume.',
+        tags: ['record'],
+        querystring: Type.Object(
+          { after: Type.Optional(Type.Integer({ description: 'Go on behind this entry; 0 for all.', minimum: 0 })) },
+          { additionalProperties: false },
+        ),
+      },
+    },
+    async (request, reply) => {
+      if (open.size >= maxClients)
+        throw new CatalystError('Unavailable', `${maxClients} clients follow the stream already.`);
+      const { organization } = actorOf(request);
+      const start = startOf(request.headers['last-event-id'], request.query.after) ?? (await feed.head());
+      reply.hijack();
+      const client = new AbortController();
+      open.add(client);
+      const { raw } = reply;
+      raw.on('close', () => client.abort('gone'));
+      raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...streamHeaders });
+      try {
+        await serve({ raw, feed, clock, organization, start, client });
+      } finally {
+        open.delete(client);
+        raw.end();
+      }
+    },
+  );
+}
+
+const streamHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // nginx and Envoy-style buffering would hold events back.
+  'x-accel-buffering': 'no',
+};
+
+function startOf(lastEventId: unknown, after: number | undefined): number | undefined {
+  if (typeof lastEventId === 'string' && lastEventId !== '') {
+    if (!/^[0-9]{1,15}$/.test(lastEventId))
+      throw new CatalystError('BadRequest', 'Last-Event-ID is not the id of an event.', {
+        hint: 'Send the id of the last event you got, or leave the header out.',
+      });
+    return Number(lastEventId);
+  }
+  return after;
+}
+
+interface Client {
+  raw: ServerResponse;
+  feed: Feed;
+  clock: Clock;
+  organization: string | undefined;
+  start: number;
+  client: AbortController;
+}
+
+async function serve({ raw, feed, clock, organization, start, client }: Client): Promise<void> {
+  let position = start;
+  const { signal } = client;
+  raw.write(`retry: 2000\nid: ${position}\n\n`);
+  while (!signal.aborted) {
+    const entries = await nextEntries(feed, position, clock, signal);
+    if (signal.aborted) break;
+    position = entries.at(-1)?.seq ?? position;
+    const visible = entries.filter((entry) => organization === undefined || entry.organization === organization);
+    // An event without data is not shown to the client, but its id is kept: resuming skips what it may not see.
+    const text = `${visible.map(eventOf).join('')}${visible.at(-1)?.seq === position ? '' : `: heartbeat\nid: ${position}\n\n`}`;
+    if (!raw.write(text) && !(await drained(raw, clock, signal))) {
+      if (!signal.aborted) raw.write(lastEvent('dropped', 'You read too slowly; resume with Last-Event-ID.'));
+      return;
+    }
+  }
+  if (signal.reason === 'stopping')
+    raw.write(lastEvent('stopping', 'The server is stopping; resume with Last-Event-ID.'));
+}
+
+/** What comes next, or nothing when it is time for a heartbeat. */
+async function nextEntries(
+  feed: Feed,
+  position: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<readonly RecordedEntry[]> {
+  const turn = new AbortController();
+  const either = AbortSignal.any([signal, turn.signal]);
+  try {
+    return await Promise.race([
+      feed.after(position, either).catch(() => []),
+      clock.sleep(heartbeatMs, either).then(
+        () => [],
+        () => [],
+      ),
+    ]);
+  } finally {
+    turn.abort();
+  }
+}
+
+async function drained(raw: ServerResponse, clock: Clock, signal: AbortSignal): Promise<boolean> {
+  const done = new AbortController();
+  const drain = new Promise<boolean>((resolve) => raw.once('drain', () => resolve(true)));
+  const limit = clock.sleep(patienceMs, AbortSignal.any([signal, done.signal])).then(
+    () => false,
+    () => false,
+  );
+  const result = await Promise.race([drain, limit]);
+  done.abort();
+  return result;
+}
+
+/** JSON writes CR and LF as escapes, so no data can end an event or begin another; kinds are a closed list of words. */
+function eventOf(entry: RecordedEntry): string {
+  return `id: ${entry.seq}\nevent: record\ndata: ${JSON.stringify(withTimes(entry, ['at']))}\n\n`;
+}
+
+function lastEvent(event: 'dropped' | 'stopping', sentence: string): string {
+  return `event: ${event}\ndata: ${JSON.stringify({ sentence })}\n\n`;
+}

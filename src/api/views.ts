@@ -1,0 +1,301 @@
+/**
+ * What the API answers with, one schema per noun: validation, OpenAPI and the types of the console come from here.
+ */
+import Type, { type Static, type TSchema } from 'typebox';
+
+const id = (of: string) => Type.String({ description: `Id of the ${of}; ids sort by time.` });
+const time = (description: string) => Type.String({ format: 'date-time', description });
+const text = (description: string) => Type.String({ description });
+const count = (description: string) => Type.Integer({ description, minimum: 0 });
+const json = (description: string) => Type.Unknown({ description });
+const words = <const T extends readonly string[]>(values: T, description: string) =>
+  Type.Unsafe<T[number]>(Type.String({ enum: [...values], description }));
+const labels = (description: string) => Type.Record(Type.String(), Type.String(), { description });
+const maybe = Type.Optional;
+const organization = maybe(text('Organization it belongs to; absent for the Sovereign itself.'));
+
+export const alertStates = ['Firing', 'Resolved', 'Superseded'] as const;
+export const incidentStates = ['Open', 'Acknowledged', 'Mitigated', 'Resolved'] as const;
+export const severities = ['P1', 'P2', 'P3', 'P4'] as const;
+export const runStates = ['Pending', 'AwaitingApproval', 'Running', 'RollingBack', 'Ended'] as const;
+export const runOutcomes = [
+  'Succeeded',
+  'Suggested',
+  'Refused',
+  'Failed',
+  'RolledBack',
+  'Unknown',
+  'Cancelled',
+] as const;
+export const approvalStates = ['Pending', 'Approved', 'Rejected', 'Expired'] as const;
+export const pageStates = ['Pending', 'Delivered', 'Failed'] as const;
+export const modes = ['Suggest', 'Approval', 'Automatic'] as const;
+export { words };
+
+export const Alert = Type.Object(
+  {
+    id: id('alert'),
+    name: text('Label alertname.'),
+    organization,
+    source: text('Name of the token that delivered it.'),
+    fingerprint: text('Hash of the labels, as Alertmanager computes it.'),
+    state: words(alertStates, 'Firing; Resolved; or Superseded by a newer firing of the same alert.'),
+    labels: labels('Its labels.'),
+    annotations: labels('Its annotations.'),
+    generatorUrl: text("Link to the alert's expression."),
+    externalUrl: text('Link to the Alertmanager that sent it.'),
+    startsAt: time('When it started to fire.'),
+    endsAt: maybe(time('When it ended.')),
+    firstSeen: time('When it was first delivered.'),
+    lastSeen: time('When it was last delivered.'),
+    deliveries: count('How often it was delivered.'),
+    incidentId: maybe(id('incident it belongs to')),
+  },
+  { description: 'One firing of one alert, from its start to its end.' },
+);
+
+export const Incident = Type.Object(
+  {
+    id: id('incident'),
+    organization,
+    type: text('Type of the incident: OpenBaoSealed.'),
+    title: text('One line of what is wrong.'),
+    severity: words(severities, 'P1 is worst.'),
+    state: words(incidentStates, 'How far it has come.'),
+    openedAt: time('When it was opened.'),
+    acknowledgedAt: maybe(time('When somebody took it.')),
+    acknowledgedBy: maybe(text('Who took it.')),
+    mitigatedAt: maybe(time('When a verified fix ended the harm.')),
+    resolvedAt: maybe(time('When it was resolved.')),
+    resolvedBy: maybe(text('Who, or what, resolved it.')),
+    resolution: maybe(text('How it was resolved.')),
+  },
+  { description: 'Something that is wrong, and what is done about it.' },
+);
+
+export const Run = Type.Object(
+  {
+    id: id('run'),
+    runbook: text('Name of the runbook.'),
+    organization,
+    mode: words(modes, 'How far it may go by itself.'),
+    state: words(runStates, 'Where it stands.'),
+    outcome: maybe(words(runOutcomes, 'How it ended.')),
+    reason: maybe(text('Why it ended so: one word of a closed list.')),
+    sentence: text('What happened last, or in the end.'),
+    trigger: json('What started it.'),
+    inputs: json('The inputs it was given.'),
+    target: maybe(text('The object it acts on.')),
+    alertId: maybe(id('alert that started it')),
+    incidentId: maybe(id('incident it belongs to')),
+    requestedBy: text('Who started it: engine, token/<name>.'),
+    cancelRequestedBy: maybe(text('Who asked for it to stop.')),
+    createdAt: time('When it was created.'),
+    actedAt: maybe(time('When it first changed something.')),
+    endedAt: maybe(time('When it ended.')),
+  },
+  { description: 'One execution of one runbook.' },
+);
+
+export const JournalEntry = Type.Object(
+  {
+    seq: count('Counts from 1 within the run.'),
+    at: time('When it was written.'),
+    kind: text('What happened: a name of the journal.'),
+    data: json('The facts of it.'),
+  },
+  { description: 'One entry of the journal of a run, written before the effect it announces.' },
+);
+
+const Trigger = Type.Array(Type.String(), { description: 'What starts it, in words.' });
+const runbookProperties = {
+  name: text('Name of the runbook.'),
+  organization: maybe(text('Organization whose runbook it is; absent for those of the Sovereign.')),
+  description: maybe(text('What it is for.')),
+  mode: maybe(words(modes, 'How far it may go by itself; the default of the Sovereign where absent.')),
+  triggers: Trigger,
+  source: text('Catalog source it came from.'),
+  revision: maybe(text('Commit, or resourceVersion.')),
+  file: text('Path inside the source.'),
+  line: count('Line of the document.'),
+  digest: text('SHA-256 of the document.'),
+};
+export const Runbook = Type.Object(runbookProperties, { description: 'A runbook in use.' });
+export const RunbookDetail = Type.Object(
+  { ...runbookProperties, spec: json('spec as it was declared.') },
+  { description: 'A runbook in use, with what it does.' },
+);
+
+export const Decision = Type.Object(
+  {
+    id: text('Number of the decision.'),
+    at: time('When it was made.'),
+    alertId: id('alert it is about'),
+    deliveryId: maybe(count('Number of the delivery it is about.')),
+    outcome: words(['RunStarted', 'NotActed'] as const, 'What was decided.'),
+    reason: text('Why: one word of a closed list.'),
+    sentence: text('Why, as a sentence.'),
+    runbook: maybe(text('The runbook that was taken.')),
+    runId: maybe(id('run that was started')),
+    considered: json('Every runbook that was looked at, and why it was or was not taken.'),
+  },
+  { description: 'What was done about a delivered alert, or why nothing was.' },
+);
+
+export const Approval = Type.Object(
+  {
+    id: id('approval'),
+    runId: id('run that waits'),
+    runbook: text('Name of the runbook.'),
+    organization,
+    step: count('Index of the step that asks, from 0.'),
+    role: text('Role that may decide.'),
+    plan: json('What will be done once it is approved.'),
+    planDigest: text('SHA-256 of the plan; send it along to approve exactly this one.'),
+    state: words(approvalStates, 'Where it stands.'),
+    requestedAt: time('When it was asked for.'),
+    expiresAt: time('When it expires.'),
+    decidedBy: maybe(text('Who decided.')),
+    decidedAt: maybe(time('When.')),
+    comment: maybe(text('What they said.')),
+  },
+  { description: 'A question a run asks a person.' },
+);
+
+export const Page = Type.Object(
+  {
+    id: id('page'),
+    receiver: text('Name of the receiver.'),
+    organization,
+    incidentId: maybe(id('incident it is about')),
+    runId: maybe(id('run it is about')),
+    severity: text('How urgent.'),
+    subject: text('Its first line.'),
+    body: text('Its text.'),
+    state: words(pageStates, 'Whether it arrived.'),
+    attempts: count('How often it was tried.'),
+    lastError: maybe(text('Why the last try failed.')),
+    createdAt: time('When it was written.'),
+    deliveredAt: maybe(time('When the receiver took it.')),
+  },
+  { description: 'A message to a receiver.' },
+);
+
+export const RecordEntry = Type.Object(
+  {
+    seq: count('Counts from 1 without a gap; the event id of the stream.'),
+    at: time('When it happened.'),
+    kind: text('<noun>.<what happened>.'),
+    actor: text('Who: engine, alertmanager, catalog, token/<name>.'),
+    organization,
+    alertId: maybe(id('alert it is about')),
+    incidentId: maybe(id('incident it is about')),
+    runId: maybe(id('run it is about')),
+    sentence: text('What happened.'),
+    data: json('The facts of it.'),
+    previousHash: text('Hash of the entry before.'),
+    hash: text('SHA-256 over the previous hash and every field.'),
+  },
+  { description: 'An entry of the record.' },
+);
+
+export const ChainVerdict = Type.Object(
+  {
+    intact: Type.Boolean({ description: 'True when no entry was changed, left out or cut off.' }),
+    entries: count('Entries that were found good.'),
+    head: maybe(text('Hash of the newest entry: keep it elsewhere, and a later rewrite of the whole chain shows.')),
+    brokenAt: maybe(count('The first entry that is not good.')),
+    sentence: maybe(text('What is wrong with it.')),
+  },
+  { description: 'Whether the record still is what was written.' },
+);
+
+export const Whoami = Type.Object(
+  {
+    id: text('As the record names the caller.'),
+    role: text('Its role.'),
+    organization,
+    permissions: Type.Array(Type.String(), { description: 'What the role may do.' }),
+    version: text('Version of the server.'),
+  },
+  { description: 'Who the token stands for.' },
+);
+
+export const Readiness = Type.Object(
+  {
+    ready: Type.Boolean({ description: 'True when alerts can be taken.' }),
+    checks: Type.Array(
+      Type.Object(
+        {
+          name: text('What was looked at.'),
+          healthy: Type.Boolean({ description: 'Whether it works.' }),
+          sentence: text('What was found.'),
+        },
+        { description: 'One thing that was looked at.' },
+      ),
+      { description: 'What was looked at.' },
+    ),
+  },
+  { description: 'Whether the server can take alerts.' },
+);
+
+export const Problem = Type.Object(
+  {
+    type: text('urn:catalyst-sre:error:<code>'),
+    title: text('The code in words.'),
+    status: Type.Integer({ description: 'HTTP status.' }),
+    code: text('Stable code; see docs/reference/errors.md.'),
+    detail: text('What is wrong, as a sentence.'),
+    hint: maybe(text('What can be done about it.')),
+    instance: text('Path of the request.'),
+    requestId: text('Id to look for in the log.'),
+    details: maybe(json('Facts about the failure, such as the reason of a guard.')),
+  },
+  { description: 'An error (RFC 9457).' },
+);
+
+/** One page of a list. */
+export function listOf<T extends TSchema>(item: T, plural: string) {
+  return Type.Object(
+    {
+      items: Type.Array(item, { description: `The ${plural}.` }),
+      next: maybe(text('Pass it as `after` for the next page; absent on the last one.')),
+    },
+    { description: `One page of ${plural}.` },
+  );
+}
+
+export const PageQuery = {
+  limit: Type.Integer({
+    description: 'How many at most.',
+    minimum: 1,
+    maximum: 200,
+    default: 50,
+  }),
+  after: maybe(Type.String({ description: 'Value of `next` on the page before.', maxLength: 64 })),
+};
+
+export type AlertView = Static<typeof Alert>;
+export type IncidentView = Static<typeof Incident>;
+export type RunView = Static<typeof Run>;
+export type JournalEntryView = Static<typeof JournalEntry>;
+export type RunbookView = Static<typeof Runbook>;
+export type RunbookDetailView = Static<typeof RunbookDetail>;
+export type DecisionView = Static<typeof Decision>;
+export type ApprovalView = Static<typeof Approval>;
+export type PageView = Static<typeof Page>;
+export type RecordEntryView = Static<typeof RecordEntry>;
+export type ProblemView = Static<typeof Problem>;
+
+/** The item with the named times, milliseconds since the epoch, as RFC 3339; absent ones stay absent. */
+export function withTimes<T extends object, const K extends keyof T>(
+  item: T,
+  keys: readonly K[],
+): Omit<T, K> & { [P in K]: undefined extends T[P] ? string | undefined : string } {
+  const copy = { ...item } as Record<PropertyKey, unknown>;
+  for (const key of keys) {
+    const value = item[key];
+    if (typeof value === 'number') copy[key] = new Date(value).toISOString();
+  }
+  return copy as Omit<T, K> & { [P in K]: undefined extends T[P] ? string | undefined : string };
+}
