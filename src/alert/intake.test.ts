@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { sql } from 'kysely';
+import { openTestDatabase } from '../../test/open-test-database.ts';
+import { VirtualClock } from '../clock.ts';
+import type { OpenDatabase } from '../database/open.ts';
+import { createIntake } from './intake.ts';
+
+let database: OpenDatabase;
+const clock = new VirtualClock();
+before(async () => {
+  database = await openTestDatabase();
+});
+after(() => database.close());
+beforeEach(async () => {
+  await sql`TRUNCATE delivery`.execute(database.db);
+});
+
+const bodyOf = (text: string) => Buffer.from(text);
+const bodies = async () =>
+  (await database.db.selectFrom('delivery').select(['id', 'body']).orderBy('id').execute()).map((row) => ({
+    deliveryId: row.id,
+    text: Buffer.from(row.body).toString(),
+  }));
+
+test('resolves with the id of a row that is committed, body kept to the byte', async () => {
+  const intake = createIntake({ db: database.db, clock });
+  const hostile = [
+    Buffer.from([0, 1, 2, 0xff, 0xfe]),
+    Buffer.from('{"ü":"\\u0000"}\u0000'),
+    Buffer.from('\ufeff{}\r\n'),
+    Buffer.from(''),
+  ];
+  const ids = await Promise.all(
+    hostile.map((body) => intake.accept({ source: 'a\u0000m', body, traceparent: 'junk' })),
+  );
+  const rows = await database.db.selectFrom('delivery').selectAll().orderBy('id').execute();
+  assert.deepEqual(
+    rows.map((row) => ({ id: row.id, hex: Buffer.from(row.body).toString('hex') })),
+    hostile.map((body, i) => ({ id: ids[i]?.deliveryId, hex: body.toString('hex') })),
+  );
+  assert.equal(rows[0]?.traceparent, null);
+  assert.equal(rows[0]?.state, 'Pending');
+});
+
+test('deliveries that come together are committed together, each with its own id', async () => {
+  const intake = createIntake({ db: database.db, clock });
+  const texts = Array.from({ length: 1000 }, (_, i) => `delivery ${i}`);
+  const ids = await Promise.all(texts.map((text) => intake.accept({ source: 'am', body: bodyOf(text) })));
+  const kept = new Map((await bodies()).map((row) => [row.deliveryId, row.text]));
+  assert.deepEqual(
+    ids.map(({ deliveryId }) => kept.get(deliveryId)),
+    texts,
+  );
+  // One for the first, alone, and two batches of at most 512 for the rest.
+  assert.deepEqual(intake.stats(), { queued: 0, queuedBytes: 0, accepted: 1000, refused: 0, commits: 3 });
+});
+
+test('a body over the limit is refused as too large', async () => {
+  const intake = createIntake({ db: database.db, clock, limits: { bodyBytes: 10 } });
+  await assert.rejects(intake.accept({ source: 'am', body: bodyOf('x'.repeat(11)) }), { code: 'TooLarge' });
+});
+
+test('when too many wait, more are refused, and taken again afterwards', async () => {
+  const intake = createIntake({ db: database.db, clock, limits: { queued: 2, queuedBytes: 1000 } });
+  const accepted = ['1', '2', '3'].map((text) => intake.accept({ source: 'am', body: bodyOf(text) }));
+  await assert.rejects(intake.accept({ source: 'am', body: bodyOf('4') }), { code: 'Unavailable', status: 503 });
+  await Promise.all(accepted);
+  const large = intake.accept({ source: 'am', body: bodyOf('x'.repeat(900)) });
+  const second = intake.accept({ source: 'am', body: bodyOf('y'.repeat(900)) });
+  await assert.rejects(intake.accept({ source: 'am', body: bodyOf('z'.repeat(900)) }), { code: 'Unavailable' });
+  await Promise.all([large, second]);
+  assert.equal((await bodies()).length, 5);
+});
+
+test('a database that fails makes it Unavailable, and it goes on when the database does', async () => {
+  const intake = createIntake({ db: database.db, clock });
+  await sql`ALTER TABLE delivery RENAME TO gone`.execute(database.db);
+  const failed = await Promise.allSettled(
+    ['1', '2', '3'].map((text) => intake.accept({ source: 'am', body: bodyOf(text) })),
+  );
+  await sql`ALTER TABLE gone RENAME TO delivery`.execute(database.db);
+  assert.deepEqual(
+    failed.map((f) => f.status === 'rejected' && f.reason.code),
+    ['Unavailable', 'Unavailable', 'Unavailable'],
+  );
+  assert.deepEqual(await bodies(), []);
+  const { deliveryId } = await intake.accept({ source: 'am', body: bodyOf('4') });
+  assert.deepEqual(await bodies(), [{ deliveryId, text: '4' }]);
+});
+
+test('a database that does not answer makes it Unavailable within the limit of time', async () => {
+  const intake = createIntake({ db: database.db, clock, limits: { commitMs: 3000 } });
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const locked = Promise.withResolvers<void>();
+  const holder = database.db.transaction().execute(async (tx) => {
+    await sql`LOCK TABLE delivery IN ACCESS EXCLUSIVE MODE`.execute(tx);
+    locked.resolve();
+    await held;
+  });
+  await locked.promise;
+  const waiting = assert.rejects(intake.accept({ source: 'am', body: bodyOf('slow') }), { code: 'Unavailable' });
+  await clock.advance(3000);
+  await waiting;
+  release();
+  await holder;
+  await intake.accept({ source: 'am', body: bodyOf('next') });
+  // Refused, and written all the same: the sender sends it again, and a copy changes nothing.
+  assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['next', 'slow']);
+});
+
+test('stopping commits what was accepted and refuses what comes after', async () => {
+  const intake = createIntake({ db: database.db, clock });
+  const accepted = ['1', '2', '3'].map((text) => intake.accept({ source: 'am', body: bodyOf(text) }));
+  const stopped = intake.stop();
+  await assert.rejects(intake.accept({ source: 'am', body: bodyOf('4') }), { code: 'Unavailable' });
+  await stopped;
+  assert.equal((await bodies()).length, 3);
+  await Promise.all(accepted);
+});
