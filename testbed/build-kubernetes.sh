@@ -75,13 +75,15 @@ replace() {
 }
 
 # The pretend kubelet is made fit for a machine that runs several clusters: it listens on loopback only, keeps
-# everything below TMPDIR, its container runtime's socket included, in place of one name for all, and looks
-# after its node and pods every second in place of every ten.
+# everything below TMPDIR, its container runtime's socket included, in place of one name for all, looks after its
+# node and pods every second in place of every ten, and sends its events to the API server.
 fit_hollow_kubelet() {
   cd "$tree"
   replace pkg/kubemark/hollow_kubelet.go 'c.Address = "0.0.0.0"' 'c.Address = "127.0.0.1"'
   replace pkg/kubemark/hollow_kubelet.go 'c.NodeStatusUpdateFrequency.Duration = 10 ' 'c.NodeStatusUpdateFrequency.Duration = 1 '
   replace pkg/kubemark/hollow_kubelet.go 'c.SyncFrequency.Duration = 10 ' 'c.SyncFrequency.Duration = 1 '
+  replace pkg/kubemark/hollow_kubelet.go 'KubeClient:           client,' \
+    'KubeClient: client, EventClient: client.CoreV1(),'
   replace test/utils/tmpdir.go '"io/ioutil"' '"io/ioutil"\n\t"os"'
   replace test/utils/tmpdir.go 'baseDir = "/tmp"' 'baseDir = os.TempDir()'
   replace pkg/kubelet/cri/remote/fake/endpoint.go 'package fake' 'package fake\n\nimport "os"'
