@@ -57,6 +57,7 @@ before(async () => {
         generator_url: '',
         external_url: '',
         starts_at: at,
+        earliest_start: at,
         state: 'Firing',
         first_seen: at,
         last_seen: at,

@@ -1,0 +1,49 @@
+/**
+ * One round of working through deliveries: what was said about alerts becomes episodes, incidents, runs and decisions, all
+ * in one transaction. After a crash the deliveries are still pending, and nothing of the round happened.
+ */
+import { processDeliveries } from '../alert/processor.ts';
+import { appendRecord } from '../audit/record-store.ts';
+import type { Database } from '../database/tables.ts';
+import { correlate } from '../incident/correlate.ts';
+import type { IncidentTypes } from '../incident/incident-types.ts';
+import { dispatch, type DispatchPorts } from './dispatch.ts';
+
+export interface IntakeRoundPorts extends DispatchPorts {
+  db: Database;
+  types: IncidentTypes;
+}
+
+export interface IntakeRound {
+  deliveries: number;
+  deadLetters: number;
+  firing: number;
+  resolved: number;
+  runs: number;
+  reasons: string[];
+}
+
+/** Deliveries of one round: enough that a storm is worked through in few commits, few enough that the first is not kept waiting. */
+const atOnce = 200;
+
+export async function workThroughDeliveries(ports: IntakeRoundPorts, now: number): Promise<IntakeRound> {
+  return ports.db.transaction().execute(async (tx) => {
+    const processed = await processDeliveries(tx, { limit: atOnce, now });
+    const { touched, incidentOf, entries: incidentEntries } = await correlate(tx, processed.changes, { types: ports.types, now });
+    const reports = processed.changes.map((change) => ({
+      ...change,
+      alert: { ...change.alert, incidentId: incidentOf.get(change.alert.id) ?? change.alert.incidentId },
+    }));
+    const incidents = touched.flatMap(({ kind, incident }) => (kind === 'Opened' ? [incident] : []));
+    const dispatched = await dispatch(tx, { reports, incidents }, ports, now);
+    await appendRecord(tx, [...processed.entries, ...incidentEntries, ...dispatched.entries]);
+    return {
+      deliveries: processed.deliveries,
+      deadLetters: processed.deadLetters,
+      firing: reports.filter((report) => report.alert.state === 'Firing').length,
+      resolved: reports.filter((report) => report.alert.state === 'Resolved').length,
+      runs: dispatched.runs,
+      reasons: reports.filter((report) => report.kind !== 'Fired').map((report) => report.kind),
+    };
+  });
+}

@@ -1,0 +1,136 @@
+/**
+ * What stands around a run: the alert and incident it is about when it is taken in hand, and what is committed with each
+ * entry of its journal beside the run itself: the record, the incident, the page.
+ */
+import { getAlert } from '../alert/alert-store.ts';
+import type { RecordEntry, RecordKind } from '../audit/record.ts';
+import type { Database, Tx } from '../database/tables.ts';
+import { resolveVerified } from '../incident/incident-command.ts';
+import { getIncident } from '../incident/incident-store.ts';
+import type { Json } from '../integrations/contract.ts';
+import type { Attachment } from './executor.ts';
+import type { Entry } from './journal.ts';
+import type { RunInHand } from './run-in-hand.ts';
+
+/** The alert and the incident of a run, as expressions see them. */
+export async function readContext(
+  db: Database,
+  run: { alertId: string | undefined; incidentId: string | undefined },
+): Promise<Pick<RunInHand, 'alert' | 'incident'>> {
+  const alert = run.alertId === undefined ? undefined : await getAlert(db, run.alertId);
+  const incident = run.incidentId === undefined ? undefined : await getIncident(db, run.incidentId);
+  return {
+    alert: alert && {
+      id: alert.id,
+      name: alert.name,
+      fingerprint: alert.fingerprint,
+      labels: alert.labels,
+      annotations: alert.annotations,
+      generatorUrl: alert.generatorUrl,
+      startsAt: alert.startsAt,
+    },
+    incident: incident && { id: incident.id, type: incident.type, severity: incident.severity },
+  };
+}
+
+/** Writes a page into the outbox. */
+export type CreatePage = (
+  tx: Tx,
+  page: {
+    dedupeKey: string;
+    severity: string;
+    subject: string;
+    body: string;
+    organization: string | undefined;
+    incidentId: string | undefined;
+    runId: string;
+  },
+  now: number,
+) => Promise<RecordEntry[]>;
+
+/** Commits what an entry means outside of the run. Returns what the record says about it. */
+export async function commitAround(
+  tx: Tx,
+  run: RunInHand,
+  entry: Entry,
+  attachment: Attachment | undefined,
+  createPage: CreatePage,
+): Promise<RecordEntry[]> {
+  const entries = [recordOf(run, entry)];
+  if (attachment?.page) {
+    const page = {
+      ...attachment.page,
+      dedupeKey: `run/${run.id}/${entry.kind}`,
+      severity: run.incident?.severity ?? 'P3',
+      organization: run.organization,
+      incidentId: run.incident?.id,
+      runId: run.id,
+    };
+    entries.push(...(await createPage(tx, page, entry.at)));
+  }
+  // Only a fix that was verified ends an incident: "done" is not "fixed".
+  if (entry.kind === 'Ended' && entry.data.reason === 'Verified' && run.incident) {
+    const resolved = await resolveVerified(tx, {
+      incidentId: run.incident.id,
+      runId: run.id,
+      alertIds: run.alert ? [run.alert.id] : [],
+      sentence: verification(run),
+      evidence: { runbook: run.runbook.resource.metadata.name },
+      now: entry.at,
+    });
+    entries.push(...resolved.entries);
+  }
+  return entries;
+}
+
+/** What the last verification said. */
+function verification(run: RunInHand): string {
+  const verified = run.runbook.steps.flatMap((step, index) => (step.kind === 'verify' ? [run.state.steps.steps[index]?.sentence ?? ''] : []));
+  return verified.filter((sentence) => sentence !== '').at(-1) ?? 'The fix was verified.';
+}
+
+const recordKinds: Partial<Record<Entry['kind'], RecordKind>> = {
+  Ended: 'run.ended',
+  ApprovalRequested: 'approval.requested',
+  ApprovalDecided: 'approval.decided',
+};
+
+function recordOf(run: RunInHand, entry: Entry): RecordEntry {
+  return {
+    at: entry.at,
+    kind: recordKinds[entry.kind] ?? 'run.entry',
+    actor: 'engine',
+    organization: run.organization,
+    alertId: run.alert?.id,
+    incidentId: run.incident?.id,
+    runId: run.id,
+    sentence: entry.sentence,
+    data: { entry: run.state.entries + 1, kind: entry.kind, runbook: run.runbook.resource.metadata.name, ...summaryOf(entry) },
+  };
+}
+
+/** The part of an entry that people follow live; all of it stands in the journal. */
+function summaryOf(entry: Entry): { [key: string]: Json } {
+  switch (entry.kind) {
+    case 'Prepared':
+      return { plan: entry.data.plan.map((step) => step.sentence), mode: entry.data.mode };
+    case 'StepStarted':
+      return { phase: entry.data.phase, step: entry.data.index, action: entry.data.action, effect: entry.data.effect };
+    case 'StepSucceeded':
+    case 'StepFailed':
+    case 'StepSkipped':
+    case 'StepAsked':
+      return { phase: entry.data.phase, step: entry.data.index };
+    case 'VerifyStarted':
+    case 'VerifyHolds':
+    case 'VerifyBroke':
+    case 'WaitStarted':
+      return { step: entry.data.index };
+    case 'ApprovalRequested':
+      return { approvalId: entry.data.approvalId, role: entry.data.role, planDigest: entry.data.planDigest };
+    case 'Ended':
+      return { outcome: entry.data.outcome, reason: entry.data.reason };
+    default:
+      return {};
+  }
+}
