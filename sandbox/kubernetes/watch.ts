@@ -38,7 +38,7 @@ export async function serveWatch(
   namespace: string | undefined,
   query: URLSearchParams,
   response: ServerResponse,
-): Promise<void> {
+): Promise<ServerResponse> {
   const inSelection = selection(type, query.get('labelSelector'), query.get('fieldSelector'));
   const selected: Predicate = (object) =>
     (namespace === undefined || object.metadata.namespace === namespace) && inSelection(object);
@@ -58,8 +58,7 @@ export async function serveWatch(
   if (!missed) {
     const message = `too old resource version: ${since} (${store.version})`;
     send({ type: 'ERROR', object: expired(message).toStatus() });
-    response.end();
-    return;
+    return response.end();
   }
   if (fromStart) {
     for (const object of store.list(type, namespace)) if (selected(object)) send({ type: 'ADDED', object });
@@ -88,6 +87,6 @@ export async function serveWatch(
     // The client left or the server stops: either way this watch is over.
   } finally {
     unsubscribe();
-    response.end();
   }
+  return response.end();
 }
