@@ -98,8 +98,9 @@ describe('pod-crash-loop', () => {
     await bench.broken('pod-crash-loop');
     const pod = looping(bench);
     const [status] = pod.status.containerStatuses ?? [];
-    assert.equal((status?.state.waiting as { reason: string }).reason, 'CrashLoopBackOff');
-    assert.equal((status?.lastState.terminated as { exitCode: number }).exitCode, 1);
+    assert.ok(status);
+    assert.equal((status.state.waiting as { reason: string }).reason, 'CrashLoopBackOff');
+    assert.equal((status.lastState.terminated as { exitCode: number }).exitCode, 1);
     assert.ok(status.restartCount >= 3, `restarted ${status.restartCount} times`);
     bench.deletePod(pod);
     await bench.live(1_000);

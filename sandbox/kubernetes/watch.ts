@@ -47,6 +47,8 @@ export async function serveWatch(
   const timeoutSeconds = Number(query.get('timeoutSeconds') ?? 0) || DEFAULT_TIMEOUT_SECONDS;
 
   response.writeHead(200, { 'content-type': 'application/json' });
+  // The client waits for these before it counts as connected, events or not.
+  response.flushHeaders();
   const send = (event: { type: string; object: unknown }) => response.write(`${JSON.stringify(event)}\n`);
   const deliver = (change: Change) => {
     const event = change.key === storageKey(type) ? eventFor(change, selected) : undefined;

@@ -112,7 +112,7 @@ describe('the OpenBao API', () => {
     assert.equal((await call(0, 'health?sealedcode=299')).status, 299);
     assert.equal((await call(0, 'health', { method: 'HEAD' })).status, 503);
     cluster.unsealAll();
-    const active = cluster.nodes.findIndex((node) => node === cluster.leader);
+    const active = cluster.nodes.indexOf(cluster.leader ?? assert.fail('no leader'));
     const standby = (active + 1) % 3;
     assert.equal((await call(active, 'health')).status, 200);
     assert.equal((await call(standby, 'health')).status, 429);
@@ -137,7 +137,7 @@ describe('the OpenBao API', () => {
   it('seals the active server for whoever holds the token, and no standby', async () => {
     reset();
     cluster.unsealAll();
-    const active = cluster.nodes.findIndex((node) => node === cluster.leader);
+    const active = cluster.nodes.indexOf(cluster.leader ?? assert.fail('no leader'));
     const seal = (pod: number, token: string) =>
       call(pod, 'seal', { method: 'POST', headers: { 'x-vault-token': token } });
     assert.deepEqual((await seal(active, 'wrong')).body, { errors: ['permission denied'] });
