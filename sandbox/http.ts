@@ -18,10 +18,13 @@ export interface Call {
   response: ServerResponse;
 }
 
-export type Handler = (call: Call) => void | Promise<void>;
+/** What a handler gives back once it has answered, so that no path can forget to. */
+export type Answer = ServerResponse;
+
+export type Handler = (call: Call) => Answer | Promise<Answer>;
 
 /** How a server words the errors every server has; each real system has its own shape for them. */
-export type ErrorWriter = (call: Pick<Call, 'response'>, status: number, message: string) => void;
+export type ErrorWriter = (call: Pick<Call, 'response'>, status: number, message: string) => Answer;
 
 export interface Listening {
   url: string;
@@ -118,9 +121,9 @@ export function sendJson(
   status: number,
   body: unknown,
   headers: Record<string, string> = {},
-): void {
+): Answer {
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(`${JSON.stringify(body)}\n`);
+  return response.end(`${JSON.stringify(body)}\n`);
 }
 
 /** Answers with text, or with nothing at all. */
@@ -129,9 +132,14 @@ export function sendText(
   status: number,
   body = '',
   contentType = 'text/plain; charset=utf-8',
-): void {
+): Answer {
   response.writeHead(status, body === '' ? {} : { 'content-type': contentType });
-  response.end(body);
+  return response.end(body);
+}
+
+/** Breaks the connection without a word, as a process that is not there does. */
+export function hangUp({ response }: Pick<Call, 'response'>): Answer {
+  return response.destroy();
 }
 
 /** The credentials of an `Authorization` header under one of the given schemes (case-insensitive), if any. */

@@ -65,7 +65,7 @@ export async function startPager(clock: Clock, host: string, port: number): Prom
       };
       pages.push(page);
       if (pages.length > PAGE_LIMIT) pages.shift();
-      sendJson(call, 201, { id: page.id, duplicate: false });
+      return sendJson(call, 201, { id: page.id, duplicate: false });
     },
     fail: (call, status, message) => sendJson(call, status, { error: message }),
   });

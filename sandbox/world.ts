@@ -77,8 +77,10 @@ export class World {
     reconcileReplicaSets(this.#context);
     reconcileStatefulSets(this.#context);
     reconcileJobs(this.#context);
-    if (this.store.version !== this.#collectedAt) collectGarbage(this.#context);
-    this.#collectedAt = this.store.version;
+    // What one round deletes may leave garbage for the next; without any change there is none.
+    const { version } = this.store;
+    if (version !== this.#collectedAt) collectGarbage(this.#context);
+    this.#collectedAt = version;
     this.workloads.tick(this.clock.now(), this.pods());
   }
 

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=testbed/phase.sh
 source "$here/phase.sh"
 
-# What building Kubernetes wants is installed only where it must still be built; see the end.
+# What building Kubernetes wants is added only where it must still be built; see the end.
 packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git)
 with_kubernetes=yes
 for argument in "$@"; do
@@ -88,9 +88,11 @@ kubernetes   $("$here/build-kubernetes.sh" --where)/kube-apiserver
 LIST
 }
 
-install_packages "${packages[@]}"
+build=no
 if [[ $with_kubernetes == yes ]] && ! "$here/build-kubernetes.sh" --built; then
-  install_packages golang-go golang-github-modern-go-reflect2-dev xz-utils ca-certificates
-  "$here/build-kubernetes.sh"
+  build=yes
+  packages+=(golang-go golang-github-modern-go-reflect2-dev xz-utils ca-certificates)
 fi
+install_packages "${packages[@]}"
+if [[ $build == yes ]]; then "$here/build-kubernetes.sh"; fi
 report

@@ -1,6 +1,6 @@
 /** The HTTP API of Alertmanager, version 2. */
 import type { Clock } from '../../src/clock.ts';
-import { type Call, type Listening, listen, sendJson, sendText } from '../http.ts';
+import { type Answer, type Call, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { isTree } from '../kubernetes/object.ts';
 import {
   type Alert,
@@ -46,7 +46,7 @@ export function startAlertmanager(options: AlertmanagerServerOptions): Promise<L
     port: options.port,
     handle: (call) => {
       try {
-        route(options.alertmanager, call);
+        return route(options.alertmanager, call);
       } catch (error) {
         if (error instanceof SchemaError)
           return sendJson(call, error.status, { code: error.code, message: error.message });
@@ -59,7 +59,7 @@ export function startAlertmanager(options: AlertmanagerServerOptions): Promise<L
   });
 }
 
-function route(manager: Alertmanager, call: Call): void {
+function route(manager: Alertmanager, call: Call): Answer {
   const { method, path, parts } = call;
   if (path === '/-/ready' || path === '/-/healthy') return sendText(call, 200, 'OK');
   const known = path.startsWith('/api/v2/') ? `${method} /${parts.slice(2).join('/')}` : '';
@@ -170,7 +170,7 @@ function required(tree: Record<string, unknown>, name: string, prefix = ''): unk
   throw new SchemaError(422, REQUIRED, `${prefix}${name} in body is required`);
 }
 
-function postAlerts(manager: Alertmanager, call: Call): void {
+function postAlerts(manager: Alertmanager, call: Call): Answer {
   const body = parseBody(call, 'alerts');
   if (!Array.isArray(body))
     throw new SchemaError(400, 400, 'parsing alerts body from "" failed, because it is not a list');
@@ -185,7 +185,7 @@ function postAlerts(manager: Alertmanager, call: Call): void {
   manager.receive(alerts.filter((_, at) => problems[at] === undefined));
   const found = problems.filter((problem) => problem !== undefined);
   if (found.length > 0) return sendJson(call, 400, found.join('; '));
-  sendText(call, 200);
+  return sendText(call, 200);
 }
 
 function problemOf({ labels, startsAt, endsAt }: NewAlert): string | undefined {
@@ -230,7 +230,7 @@ function selectSilences(manager: Alertmanager, { query }: Call) {
     .map((silence) => silenceBody(manager, silence));
 }
 
-function postSilence(manager: Alertmanager, call: Call): void {
+function postSilence(manager: Alertmanager, call: Call): Answer {
   const body = parseBody(call, 'silence');
   if (!isTree(body))
     throw new SchemaError(400, 400, 'parsing silence body from "" failed, because it is not an object');
@@ -253,10 +253,10 @@ function postSilence(manager: Alertmanager, call: Call): void {
     comment: text('comment'),
     annotations: isTree(body.annotations) ? (body.annotations as Record<string, string>) : {},
   });
-  sendJson(call, 200, { silenceID });
+  return sendJson(call, 200, { silenceID });
 }
 
-function oneSilence(manager: Alertmanager, call: Call): void {
+function oneSilence(manager: Alertmanager, call: Call): Answer {
   const id = call.parts[3] ?? '';
   if (!UUID.test(id)) {
     throw new SchemaError(422, WRONG_TYPE, `silenceID in path must be of type uuid: ${JSON.stringify(id)}`);
@@ -268,7 +268,7 @@ function oneSilence(manager: Alertmanager, call: Call): void {
     throw new SchemaError(405, 405, `method ${call.method} is not allowed, but [DELETE,GET] are`);
   }
   manager.silences.expire(id);
-  sendText(call, 200);
+  return sendText(call, 200);
 }
 
 /** The configuration it would have been started with; the token of the webhook is a file there, and not shown. */

@@ -185,7 +185,8 @@ function conditionsOf(context: Context, deployment: Workload, counts: WorkloadSt
     (old.replicas ?? 0) !== replicas ||
     (old.availableReplicas ?? 0) !== availableReplicas;
   const since = Date.parse(before?.lastUpdateTime ?? kubeTime(context.now()));
-  const isLate = !moved && context.now() - since > (spec.progressDeadlineSeconds ?? 600) * 1000;
+  const isOver = context.now() - since > (spec.progressDeadlineSeconds ?? 600) * 1000;
+  const isLate = !moved && (isOver || before?.reason === 'ProgressDeadlineExceeded');
   const progressing: Condition = {
     type: 'Progressing',
     status: isComplete || !isLate ? 'True' : 'False',

@@ -1,5 +1,5 @@
 /** The HTTP API of Gitea: what reads repositories and what starts and follows workflow runs. */
-import { type Call, credentials, type Listening, listen, sendJson, sendText } from '../http.ts';
+import { type Answer, type Call, credentials, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { isTree } from '../kubernetes/object.ts';
 import { blobId, type Forge, ForgeError, type Repository, type Run, WORKFLOW_FOLDER } from './forge.ts';
 
@@ -24,10 +24,10 @@ export async function startGitea(options: GiteaOptions): Promise<Listening> {
     port: options.port,
     handle: (call) => {
       try {
-        new Api(options, base.url, call).answer();
+        return new Api(options, base.url, call).answer();
       } catch (error) {
         if (!(error instanceof ForgeError)) throw error;
-        sendError(call, base.url, error.status, error.message);
+        return sendError(call, base.url, error.status, error.message);
       }
     },
     fail: (call, status, message) => sendError(call, base.url, status, message),
@@ -36,9 +36,9 @@ export async function startGitea(options: GiteaOptions): Promise<Listening> {
   return listening;
 }
 
-function sendError(call: Pick<Call, 'response'>, url: string, status: number, message: string): void {
+function sendError(call: Pick<Call, 'response'>, url: string, status: number, message: string): Answer {
   const errors = status === 404 ? { errors: [] } : {};
-  sendJson(call, status, { ...errors, message, url: `${url}/api/swagger` });
+  return sendJson(call, status, { ...errors, message, url: `${url}/api/swagger` });
 }
 
 class Api {
@@ -54,7 +54,7 @@ class Api {
     this.#call = call;
   }
 
-  answer(): void {
+  answer(): Answer {
     const call = this.#call;
     const [api, v1, ...rest] = call.parts;
     if (api !== 'api' || v1 !== 'v1') return sendText(call, 404, 'Not found.\n');
@@ -67,10 +67,10 @@ class Api {
     if (rest[0] === 'user' && rest.length === 1) return sendJson(call, 200, USER);
     const repository = rest[0] === 'repos' ? this.#forge.find(rest[1], rest[2]) : undefined;
     if (!repository) throw new ForgeError(404, "The target couldn't be found.");
-    this.#repository(repository, rest.slice(3));
+    return this.#repository(repository, rest.slice(3));
   }
 
-  #repository(repository: Repository, [section, ...rest]: string[]): void {
+  #repository(repository: Repository, [section, ...rest]: string[]): Answer {
     const call = this.#call;
     if (section === 'actions') return this.#actions(repository, rest);
     if (call.method === 'GET') {
@@ -88,7 +88,7 @@ class Api {
     throw new ForgeError(404, "The target couldn't be found.");
   }
 
-  #actions(repository: Repository, [section, id, more]: string[]): void {
+  #actions(repository: Repository, [section, id, more]: string[]): Answer {
     const call = this.#call;
     if (section === 'workflows' && id !== undefined && more === 'dispatches' && call.method === 'POST') {
       return this.#dispatch(repository, id);
@@ -111,7 +111,7 @@ class Api {
     throw new ForgeError(404, "The target couldn't be found.");
   }
 
-  #dispatch(repository: Repository, workflow: string): void {
+  #dispatch(repository: Repository, workflow: string): Answer {
     const call = this.#call;
     const { ref, inputs } = this.#dispatchBody();
     if (ref === '') throw new ForgeError(422, 'ref is required parameter');
@@ -119,7 +119,7 @@ class Api {
     if (this.#forge.legacy || !['true', '1'].includes(call.query.get('return_run_details') ?? '')) {
       return sendText(call, 204);
     }
-    sendJson(call, 200, {
+    return sendJson(call, 200, {
       workflow_run_id: run.id,
       run_url: `${this.#apiUrl(repository)}/actions/runs/${run.id}`,
       html_url: `${this.#htmlUrl(repository)}/actions/runs/${run.id}`,
@@ -152,7 +152,7 @@ class Api {
     return { ref: typeof ref === 'string' ? ref : '', inputs: Object.fromEntries(values) as Record<string, string> };
   }
 
-  #workflows(repository: Repository): void {
+  #workflows(repository: Repository): Answer {
     const prefix = `${WORKFLOW_FOLDER}/`;
     const workflows = [...repository.files.keys()]
       .filter((path) => path.startsWith(prefix))
@@ -164,23 +164,30 @@ class Api {
         url: `${this.#apiUrl(repository)}/actions/workflows/${path.slice(prefix.length)}`,
         html_url: `${this.#htmlUrl(repository)}/src/branch/${repository.branch}/${path}`,
       }));
-    sendJson(this.#call, 200, { workflows, total_count: workflows.length });
+    return sendJson(this.#call, 200, { workflows, total_count: workflows.length });
   }
 
-  #list(repository: Repository, body: (run: Run) => unknown, test: (run: Run) => boolean = () => true): void {
+  #list(repository: Repository, body: (run: Run) => unknown, test: (run: Run) => boolean = () => true): Answer {
     const { query } = this.#call;
     const wanted = (name: string, value: string) => !query.get(name) || query.get(name) === value;
+    // All runs here have the same trigger, actor and commit: these filters let all of them through, or none.
+    const letsThrough =
+      wanted('event', 'workflow_dispatch') &&
+      wanted('actor', USER.login) &&
+      wanted('branch', repository.branch) &&
+      wanted('head_sha', repository.commit.sha);
     const runs = this.#forge.runs
-      .filter((run) => run.repository === repository && test(run))
-      .filter((run) => wanted('event', 'workflow_dispatch') && wanted('actor', USER.login))
-      .filter((run) => wanted('branch', repository.branch) && wanted('head_sha', repository.commit.sha))
+      .filter((run) => letsThrough && run.repository === repository && test(run))
       .filter(
         (run) => !query.get('status') || [run.status, run.conclusion].includes(query.get('status') as Run['status']),
       )
       .reverse();
     const limit = Math.min(Number(query.get('limit')) || DEFAULT_LIMIT, MAX_LIMIT);
     const start = (Math.max(1, Number(query.get('page')) || 1) - 1) * limit;
-    sendJson(this.#call, 200, { workflow_runs: runs.slice(start, start + limit).map(body), total_count: runs.length });
+    return sendJson(this.#call, 200, {
+      workflow_runs: runs.slice(start, start + limit).map(body),
+      total_count: runs.length,
+    });
   }
 
   #runBody(run: Run) {
@@ -247,7 +254,7 @@ class Api {
     };
   }
 
-  #contents(repository: Repository, path: string): void {
+  #contents(repository: Repository, path: string): Answer {
     const ref = this.#call.query.get('ref');
     if (ref && !this.#forge.hasRef(repository, ref))
       throw new ForgeError(404, `object does not exist [id: ${ref}, rel_path: ]`);
@@ -266,7 +273,7 @@ class Api {
       const full = prefix + name;
       return this.#entry(repository, full, repository.files.has(full) ? 'file' : 'dir');
     });
-    sendJson(this.#call, 200, entries);
+    return sendJson(this.#call, 200, entries);
   }
 
   #entry(repository: Repository, path: string, type: 'file' | 'dir') {

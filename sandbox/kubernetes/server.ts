@@ -1,7 +1,7 @@
 /** The Kubernetes API over HTTP: who may, which verb, which answer. */
 import { parse as parseYaml } from 'yaml';
 import type { Clock } from '../../src/clock.ts';
-import { type Call, credentials, type Listening, listen, sendJson, sendText } from '../http.ts';
+import { type Answer, type Call, credentials, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { discover, SERVER_VERSION } from './discovery.ts';
 import { listBody } from './list.ts';
 import { isTree, type KubeObject, type Workload } from './object.ts';
@@ -50,15 +50,15 @@ export async function startKubernetes(options: KubernetesOptions): Promise<Liste
     port: options.port,
     handle: async (call) => {
       try {
-        await api.handle(call);
+        return await api.handle(call);
       } catch (error) {
         if (!(error instanceof status.ApiError)) throw error;
-        sendJson(call, error.code, error.toStatus());
+        return sendJson(call, error.code, error.toStatus());
       }
     },
     fail: (call, code, message) => {
       const reason = code === 413 ? 'RequestEntityTooLarge' : code === 400 ? 'BadRequest' : 'InternalError';
-      sendJson(call, code, new status.ApiError(code, reason, message).toStatus());
+      return sendJson(call, code, new status.ApiError(code, reason, message).toStatus());
     },
   });
   const close = () => {
@@ -77,7 +77,7 @@ class KubernetesApi {
     this.#stopping = stopping;
   }
 
-  async handle(call: Call): Promise<void> {
+  async handle(call: Call): Promise<Answer> {
     // Health and version are open to everybody, as on a default cluster.
     if (['/readyz', '/livez', '/healthz'].includes(call.path)) return sendText(call, 200, 'ok');
     if (call.path === '/version') return sendJson(call, 200, SERVER_VERSION);
@@ -114,15 +114,15 @@ class KubernetesApi {
     if (!caller.mayWrite && !reads) throw status.forbidden(caller.name, verb, type, namespace, name);
   }
 
-  #reviewAccess(call: Call, caller: Caller): void {
+  #reviewAccess(call: Call, caller: Caller): Answer {
     const review = readBody(call);
     const attributes = (review.spec as { resourceAttributes?: { verb?: string; resource?: string } } | undefined) ?? {};
     const { verb = '', resource = '' } = attributes.resourceAttributes ?? {};
     const reads = ['get', 'list', 'watch'].includes(verb) && resource !== 'secrets';
-    sendJson(call, 201, { ...review, status: { allowed: caller.mayWrite || reads } });
+    return sendJson(call, 201, { ...review, status: { allowed: caller.mayWrite || reads } });
   }
 
-  async #collection(call: Call, target: Target): Promise<void> {
+  async #collection(call: Call, target: Target): Promise<Answer> {
     const { store, clock, virtual } = this.#options;
     const { type, namespace } = target;
     const { query } = call;
@@ -165,7 +165,7 @@ class KubernetesApi {
     throw status.methodNotAllowed();
   }
 
-  #single(call: Call, target: Target, name: string): void {
+  #single(call: Call, target: Target, name: string): Answer {
     const { store, virtual, podLog } = this.#options;
     const { type, namespace, subresource } = target;
     if (type.virtual) {
@@ -199,7 +199,7 @@ class KubernetesApi {
     }
   }
 
-  #replace(call: Call, target: Target, name: string): void {
+  #replace(call: Call, target: Target, name: string): Answer {
     const { type } = target;
     const object = this.#object(target, readBody(call));
     if (object.metadata.name !== name) {
@@ -213,10 +213,10 @@ class KubernetesApi {
       throw status.invalid(type.kind, type.group, name, [cause]);
     }
     const updated = this.#options.store.update(type, object, author(call, target), isDryRun(call.query));
-    sendJson(call, 200, updated);
+    return sendJson(call, 200, updated);
   }
 
-  #patch(call: Call, target: Target, name: string): void {
+  #patch(call: Call, target: Target, name: string): Answer {
     const { store } = this.#options;
     const { type, namespace } = target;
     const contentType = mediaType(call);
@@ -242,7 +242,7 @@ class KubernetesApi {
     if (patched.metadata?.name !== name || patched.metadata.namespace !== current.metadata.namespace) {
       throw status.badRequest('the name and the namespace of an object cannot be changed');
     }
-    sendJson(call, 200, store.update(type, patched, author(call, target), dryRun));
+    return sendJson(call, 200, store.update(type, patched, author(call, target), dryRun));
   }
 
   #requireManager(call: Call): void {
@@ -252,17 +252,17 @@ class KubernetesApi {
     throw status.invalid('PatchOptions', 'meta.k8s.io', '', [cause]);
   }
 
-  #delete(call: Call, { type, namespace }: Target, name: string): void {
+  #delete(call: Call, { type, namespace }: Target, name: string): Answer {
     const { store } = this.#options;
     const { object, gone } = store.delete(type, namespace, name, deleteOptions(call), isDryRun(call.query));
     // Pods answer with themselves, as do objects that something still keeps; the others with a Status.
     if (storageKey(type) === '/pods' || !gone) return sendJson(call, 200, object);
     const { group, plural } = type;
     const details = { name, ...(group === '' ? {} : { group }), kind: plural, uid: object.metadata.uid };
-    sendJson(call, 200, { ...success(), details });
+    return sendJson(call, 200, { ...success(), details });
   }
 
-  #scale(call: Call, { type, namespace }: Target, name: string): void {
+  #scale(call: Call, { type, namespace }: Target, name: string): Answer {
     const { store } = this.#options;
     const current = store.get(type, namespace, name) as Workload;
     if (call.method === 'GET') return sendJson(call, 200, scaleOf(current));
@@ -272,7 +272,7 @@ class KubernetesApi {
     const wanted = call.method === 'PUT' ? readBody(call) : patchWith(mediaType(call), type, before, parseBody(call));
     const by: Author = { ...author(call), subresource: 'scale' };
     const updated = store.update(type, withReplicas(current, wanted), by, isDryRun(call.query)) as Workload;
-    sendJson(call, 200, scaleOf(updated));
+    return sendJson(call, 200, scaleOf(updated));
   }
 
   /** The body as an object of the target's kind, in the target's namespace. */

@@ -38,7 +38,7 @@ export async function serveWatch(
   namespace: string | undefined,
   query: URLSearchParams,
   response: ServerResponse,
-): Promise<void> {
+): Promise<ServerResponse> {
   const inSelection = selection(type, query.get('labelSelector'), query.get('fieldSelector'));
   const selected: Predicate = (object) =>
     (namespace === undefined || object.metadata.namespace === namespace) && inSelection(object);
@@ -47,6 +47,8 @@ export async function serveWatch(
   const timeoutSeconds = Number(query.get('timeoutSeconds') ?? 0) || DEFAULT_TIMEOUT_SECONDS;
 
   response.writeHead(200, { 'content-type': 'application/json' });
+  // The client waits for these before it counts as connected, events or not.
+  response.flushHeaders();
   const send = (event: { type: string; object: unknown }) => response.write(`${JSON.stringify(event)}\n`);
   const deliver = (change: Change) => {
     const event = change.key === storageKey(type) ? eventFor(change, selected) : undefined;
@@ -58,8 +60,7 @@ export async function serveWatch(
   if (!missed) {
     const message = `too old resource version: ${since} (${store.version})`;
     send({ type: 'ERROR', object: expired(message).toStatus() });
-    response.end();
-    return;
+    return response.end();
   }
   if (fromStart) {
     for (const object of store.list(type, namespace)) if (selected(object)) send({ type: 'ADDED', object });
@@ -88,6 +89,6 @@ export async function serveWatch(
     // The client left or the server stops: either way this watch is over.
   } finally {
     unsubscribe();
-    response.end();
   }
+  return response.end();
 }

@@ -1,6 +1,6 @@
 /** The HTTP API of one OpenBao server: the system paths that seal, unseal and tell how it is. */
 import type { Clock } from '../../src/clock.ts';
-import { type Call, credentials, type Listening, listen, sendJson, sendText } from '../http.ts';
+import { type Answer, type Call, credentials, hangUp, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { type BaoCluster, BaoError, type BaoNode, SHARES, THRESHOLD, VERSION } from './cluster.ts';
 
 export interface BaoServerOptions {
@@ -22,27 +22,24 @@ export function startBao(options: BaoServerOptions): Promise<Listening> {
     port: options.port,
     handle: (call) => {
       // Without a process behind it the connection breaks, it does not answer.
-      if (!options.isRunning()) {
-        call.response.destroy();
-        return;
-      }
+      if (!options.isRunning()) return hangUp(call);
       call.response.setHeader('cache-control', 'no-store');
       try {
-        route(options, call);
+        return route(options, call);
       } catch (error) {
         if (!(error instanceof BaoError)) throw error;
-        sendErrors(call, error.status, error.message);
+        return sendErrors(call, error.status, error.message);
       }
     },
     fail: (call, status, message) => sendErrors(call, status, message),
   });
 }
 
-function sendErrors(call: Pick<Call, 'response'>, status: number, ...errors: string[]): void {
-  sendJson(call, status, { errors });
+function sendErrors(call: Pick<Call, 'response'>, status: number, ...errors: string[]): Answer {
+  return sendJson(call, status, { errors });
 }
 
-function route(options: BaoServerOptions, call: Call): void {
+function route(options: BaoServerOptions, call: Call): Answer {
   const { method } = call;
   const allow = (...methods: string[]) => {
     if (!methods.includes(method)) throw new BaoError(405, 'unsupported operation');
@@ -96,7 +93,7 @@ function sealStatus({ cluster, node }: BaoServerOptions): Record<string, unknown
   };
 }
 
-function unseal(options: BaoServerOptions, call: Call): void {
+function unseal(options: BaoServerOptions, call: Call): Answer {
   let body: unknown;
   try {
     body = JSON.parse(call.body === '' ? '{}' : call.body);
@@ -114,20 +111,20 @@ function unseal(options: BaoServerOptions, call: Call): void {
   }
   if (migrate === true) throw new BaoError(500, "can't perform a seal migration, no migration seal found");
   options.node.unseal(key);
-  sendJson(call, 200, sealStatus(options));
+  return sendJson(call, 200, sealStatus(options));
 }
 
-function seal({ cluster, node }: BaoServerOptions, call: Call): void {
+function seal({ cluster, node }: BaoServerOptions, call: Call): Answer {
   if (node.sealed) throw new BaoError(503, 'Vault is sealed');
   if (cluster.leader !== node) {
     throw new BaoError(500, 'vault cannot seal when in standby mode; please restart instead');
   }
   if (tokenOf(call) !== cluster.rootToken) throw new BaoError(403, 'permission denied');
   node.seal();
-  sendText(call, 204);
+  return sendText(call, 204);
 }
 
-function health({ cluster, node, clock }: BaoServerOptions, call: Call): void {
+function health({ cluster, node, clock }: BaoServerOptions, call: Call): Answer {
   const { query } = call;
   const isStandby = !node.sealed && cluster.leader !== node;
   const code = (parameter: string, standard: number) => {
@@ -140,7 +137,7 @@ function health({ cluster, node, clock }: BaoServerOptions, call: Call): void {
   const active = code('activecode', 200);
   const standby = standbyOk ? active : code('standbycode', 429);
   const status = node.sealed ? code('sealedcode', 503) : isStandby ? standby : active;
-  sendJson(call, status, {
+  return sendJson(call, status, {
     initialized: true,
     sealed: node.sealed,
     standby: node.sealed || isStandby,
@@ -167,7 +164,7 @@ function leader({ cluster, node }: BaoServerOptions): Record<string, unknown> {
   };
 }
 
-function metrics({ cluster, node }: BaoServerOptions, call: Call): void {
+function metrics({ cluster, node }: BaoServerOptions, call: Call): Answer {
   // Served without a token, sealed or not: the listener has `unauthenticated_metrics_access`.
   if (call.query.get('format') !== 'prometheus') {
     throw new BaoError(400, 'metric response content type unsupported; ask for format=prometheus');
@@ -179,5 +176,5 @@ function metrics({ cluster, node }: BaoServerOptions, call: Call): void {
   const body =
     gauge('vault_core_unsealed', 'vault_core_unsealed', node.sealed ? 0 : 1) +
     gauge('vault_core_active', 'vault_core_active', cluster.leader === node ? 1 : 0);
-  sendText(call, 200, body, 'text/plain; version=0.0.4; charset=utf-8');
+  return sendText(call, 200, body, 'text/plain; version=0.0.4; charset=utf-8');
 }

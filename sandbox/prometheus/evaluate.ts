@@ -3,17 +3,7 @@ import { type Database, pointsBetween, seriesKey, valueAt } from './database.ts'
 import { callFunction } from './functions.ts';
 import type { Labels, Sample } from './series.ts';
 import { compileMatchers, type Expression, type Grouping, type Matching, PromqlError } from './syntax.ts';
-
-export interface RangeSeries {
-  labels: Labels;
-  points: { time: number; value: number }[];
-}
-
-export type Value =
-  | { type: 'scalar'; value: number }
-  | { type: 'string'; value: string }
-  | { type: 'vector'; samples: Sample[] }
-  | { type: 'matrix'; series: RangeSeries[]; from: number; to: number };
+import { type Value, withoutName } from './value.ts';
 
 /** The value of an expression at `time` (milliseconds); throws PromqlError when the types do not fit. */
 export function evaluate(expression: Expression, database: Database, time: number): Value {
@@ -39,10 +29,6 @@ export function evaluate(expression: Expression, database: Database, time: numbe
 
 function typeError(message: string): PromqlError {
   return new PromqlError(`unknown position: parse error: ${message}`);
-}
-
-export function withoutName({ __name__: _, ...labels }: Labels): Labels {
-  return labels;
 }
 
 function select(selector: Extract<Expression, { kind: 'selector' }>, database: Database, time: number): Value {

@@ -1,10 +1,9 @@
 /** The functions of the subset. */
 
 import { seriesKey } from './database.ts';
-import type { RangeSeries, Value } from './evaluate.ts';
-import { withoutName } from './evaluate.ts';
 import type { Labels, Sample } from './series.ts';
 import { type Expression, PromqlError } from './syntax.ts';
+import { type RangeSeries, type Value, withoutName } from './value.ts';
 
 type Call = Extract<Expression, { kind: 'call' }>;
 

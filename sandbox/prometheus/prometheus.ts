@@ -1,10 +1,11 @@
 /** Scrapes the world, evaluates the rules, and hands firing alerts to Alertmanager. */
 import type { World } from '../world.ts';
 import { Database, seriesKey } from './database.ts';
-import { evaluate, withoutName } from './evaluate.ts';
+import { evaluate } from './evaluate.ts';
 import { type AlertingRule, fillTemplate, type RuleGroup, ruleGroups } from './rules.ts';
 import { type Sample, scrape } from './series.ts';
 import { type Expression, parseQuery } from './syntax.ts';
+import { withoutName } from './value.ts';
 
 /** An alert as Prometheus posts it to Alertmanager. */
 export interface PostedAlert {

@@ -34,7 +34,7 @@ export function ruleGroups(pace: Pace): RuleGroup[] {
           annotations: {
             summary: 'OpenBao pod {{ $labels.pod }} is sealed',
             description: 'Secrets cannot be read from {{ $labels.namespace }}/{{ $labels.pod }} until it is unsealed.',
-            runbook_url: 'https://docs.openova.io/sre#14-runbooks',
+            runbook_url: 'https://gitea.example/system/runbooks/src/branch/main/runbooks/openbao-sealed.yaml',
           },
         },
         {

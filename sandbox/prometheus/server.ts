@@ -1,11 +1,12 @@
 /** The HTTP API of Prometheus, version 1. */
 import type { Clock } from '../../src/clock.ts';
-import { type Call, type Listening, listen, sendJson, sendText } from '../http.ts';
+import { type Answer, type Call, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { seriesKey } from './database.ts';
-import { ExecutionError, evaluate, type Value } from './evaluate.ts';
+import { ExecutionError, evaluate } from './evaluate.ts';
 import type { ActiveAlert, Prometheus } from './prometheus.ts';
 import type { Labels } from './series.ts';
 import { type Expression, PromqlError, parseDuration, parseQuery } from './syntax.ts';
+import type { Value } from './value.ts';
 
 export interface PrometheusServerOptions {
   prometheus: Prometheus;
@@ -26,7 +27,7 @@ export function startPrometheus(options: PrometheusServerOptions): Promise<Liste
     port: options.port,
     handle: (call) => {
       try {
-        route(options, call);
+        return route(options, call);
       } catch (error) {
         if (error instanceof BadData) return sendError(call, 400, 'bad_data', error.message);
         if (error instanceof ExecutionError) return sendError(call, 422, 'execution', error.message);
@@ -37,11 +38,11 @@ export function startPrometheus(options: PrometheusServerOptions): Promise<Liste
   });
 }
 
-function sendError(call: Pick<Call, 'response'>, status: number, errorType: string, error: string): void {
-  sendJson(call, status, { status: 'error', errorType, error });
+function sendError(call: Pick<Call, 'response'>, status: number, errorType: string, error: string): Answer {
+  return sendJson(call, status, { status: 'error', errorType, error });
 }
 
-function route(options: PrometheusServerOptions, call: Call): void {
+function route(options: PrometheusServerOptions, call: Call): Answer {
   const { prometheus } = options;
   const success = (data: unknown) => sendJson(call, 200, { status: 'success', data });
   const mayPost = ['/api/v1/query', '/api/v1/query_range'].includes(call.path);

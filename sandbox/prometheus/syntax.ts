@@ -95,8 +95,8 @@ export function parseDuration(text: string): number | undefined {
   );
 }
 
-function fail(at: number, message: string): never {
-  throw new PromqlError(`1:${at + 1}: parse error: ${message}`);
+function errorAt(at: number, message: string): PromqlError {
+  return new PromqlError(`1:${at + 1}: parse error: ${message}`);
 }
 
 function tokenize(text: string): Token[] {
@@ -105,7 +105,7 @@ function tokenize(text: string): Token[] {
   while (TOKEN.lastIndex < text.length) {
     const at = TOKEN.lastIndex;
     const match = TOKEN.exec(text);
-    if (!match?.groups) return fail(at, `unexpected character: ${JSON.stringify(text[at])}`);
+    if (!match?.groups) throw errorAt(at, `unexpected character: ${JSON.stringify(text[at])}`);
     const [type, value] = Object.entries(match.groups).find(([, found]) => found !== undefined) ?? ['space', ''];
     if (type !== 'space') tokens.push({ type: type as Token['type'], text: value ?? '', at });
   }
@@ -138,7 +138,7 @@ class Parser {
     const expression = this.#binary(0);
     const rest = this.#peek();
     if (rest.type !== 'end')
-      fail(rest.at, `unexpected "${rest.text}": not in the subset of PromQL that is served here`);
+      throw errorAt(rest.at, `unexpected "${rest.text}": not in the subset of PromQL that is served here`);
     return expression;
   }
 
@@ -161,7 +161,7 @@ class Parser {
     const found = this.#accept(text);
     if (found) return found;
     const token = this.#peek();
-    return fail(token.at, `unexpected "${token.text}" in ${where}, expected "${text}"`);
+    throw errorAt(token.at, `unexpected "${token.text}" in ${where}, expected "${text}"`);
   }
 
   #binary(level: number): Expression {
@@ -192,7 +192,7 @@ class Parser {
     const names: string[] = [];
     while (!this.#accept(')')) {
       const token = this.#take();
-      if (token.type !== 'name') fail(token.at, `unexpected "${token.text}" in grouping, expected label`);
+      if (token.type !== 'name') throw errorAt(token.at, `unexpected "${token.text}" in grouping, expected label`);
       names.push(token.text);
       if (!this.#accept(',') && this.#peek().text !== ')') this.#expect(')', 'grouping');
     }
@@ -215,7 +215,7 @@ class Parser {
       return inner;
     }
     if (token.text === '{' && token.type === 'symbol') return this.#selector(undefined, token);
-    if (token.type !== 'name') return fail(token.at, `unexpected "${token.text}"`);
+    if (token.type !== 'name') throw errorAt(token.at, `unexpected "${token.text}"`);
     const opens = this.#peek().text === '(';
     if (AGGREGATES.has(token.text) && (opens || ['by', 'without'].includes(this.#peek().text))) {
       return this.#aggregate(token.text);
@@ -238,7 +238,7 @@ class Parser {
   }
 
   #call(name: Token): Expression {
-    if (!FUNCTIONS.has(name.text)) fail(name.at, `unknown function with name "${name.text}"`);
+    if (!FUNCTIONS.has(name.text)) throw errorAt(name.at, `unknown function with name "${name.text}"`);
     this.#expect('(', 'function call');
     const args: Expression[] = [];
     while (!this.#accept(')')) {
@@ -252,12 +252,12 @@ class Parser {
     const matchers: Matcher[] = [];
     if (name === undefined || this.#accept('{')) this.#matchers(matchers);
     if (name === undefined && matchers.every(matchesEmpty)) {
-      fail(start.at, 'vector selector must contain at least one non-empty matcher');
+      throw errorAt(start.at, 'vector selector must contain at least one non-empty matcher');
     }
     if (!this.#accept('[')) return { kind: 'selector', name, matchers };
     const token = this.#take();
     const rangeMs = token.type === 'duration' ? parseDuration(token.text) : undefined;
-    if (rangeMs === undefined) return fail(token.at, `not a valid duration string: "${token.text}"`);
+    if (rangeMs === undefined) throw errorAt(token.at, `not a valid duration string: "${token.text}"`);
     this.#expect(']', 'range selector');
     return { kind: 'selector', name, matchers, rangeMs };
   }
@@ -266,12 +266,13 @@ class Parser {
     while (!this.#accept('}')) {
       const label = this.#take();
       if (label.type !== 'name')
-        fail(label.at, `unexpected "${label.text}" in label matching, expected identifier or "}"`);
+        throw errorAt(label.at, `unexpected "${label.text}" in label matching, expected identifier or "}"`);
       const operator = this.#accept('=', '!=', '=~', '!~');
       if (!operator)
-        return fail(this.#peek().at, `unexpected "${this.#peek().text}" in label matching, expected operator`);
+        throw errorAt(this.#peek().at, `unexpected "${this.#peek().text}" in label matching, expected operator`);
       const value = this.#take();
-      if (value.type !== 'string') fail(value.at, `unexpected "${value.text}" in label matching, expected string`);
+      if (value.type !== 'string')
+        throw errorAt(value.at, `unexpected "${value.text}" in label matching, expected string`);
       const matcher = { name: label.text, operator: operator.text as Matcher['operator'], value: unquote(value) };
       compileMatcher(matcher, value.at);
       matchers.push(matcher);
@@ -287,7 +288,7 @@ function compileMatcher({ operator, value }: Matcher, at = 0): (text: string) =>
     const pattern = new RegExp(`^(?:${value})$`, 's');
     return operator === '=~' ? (text) => pattern.test(text) : (text) => !pattern.test(text);
   } catch {
-    return fail(at, `error parsing regexp: ${value}`);
+    throw errorAt(at, `error parsing regexp: ${value}`);
   }
 }
 
