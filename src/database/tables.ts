@@ -56,8 +56,14 @@ export interface IncidentTable {
   mitigated_at: Nullable<Date>;
   resolved_at: Nullable<Date>;
   resolved_by: Nullable<string>;
+  resolved_how: Nullable<'Verified' | 'Checked' | 'Person' | 'Forced'>;
   resolution: Nullable<string>;
+  respond_by: Date;
+  escalated_at: Nullable<Date>;
   check_at: Nullable<Date>;
+  check_outcome: Nullable<string>;
+  check_sentence: Nullable<string>;
+  clear_since: Nullable<Date>;
   version: Generated<number>;
 }
 

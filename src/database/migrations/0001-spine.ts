@@ -71,14 +71,23 @@ const statements = [
     mitigated_at TIMESTAMPTZ,
     resolved_at TIMESTAMPTZ,
     resolved_by TEXT,
+    resolved_how TEXT CHECK (resolved_how IN ('Verified', 'Checked', 'Person', 'Forced')),
     resolution TEXT,
+    /* By when somebody has to have acknowledged it, and when it was escalated because nobody had. */
+    respond_by TIMESTAMPTZ NOT NULL,
+    escalated_at TIMESTAMPTZ,
+    /* When to ask whether its alerts still fire, what the last answer was, and since when all are known to be over. */
     check_at TIMESTAMPTZ,
+    check_outcome TEXT,
+    check_sentence TEXT,
+    clear_since TIMESTAMPTZ,
     version INTEGER NOT NULL DEFAULT 1
   )`,
   // Two deliveries at once cannot open the same incident twice.
   `CREATE UNIQUE INDEX incident_open_key ON incident (correlation_key) WHERE state <> 'Resolved'`,
   `CREATE INDEX incident_recent ON incident (opened_at DESC, id DESC)`,
   `CREATE INDEX incident_check ON incident (check_at) WHERE check_at IS NOT NULL`,
+  `CREATE INDEX incident_unanswered ON incident (respond_by) WHERE state = 'Open' AND escalated_at IS NULL`,
 
   // What was done about each delivered alert, or the typed reason why nothing was.
   `CREATE TABLE decision (

@@ -1,0 +1,242 @@
+/**
+ * What people and runs do to an incident. Each function works in the caller's transaction and returns the entries for
+ * the record, which the caller appends last; `incident-service.ts` wraps those a person calls.
+ */
+import { countFiring } from '../alert/alert-store.ts';
+import type { RecordEntry } from '../audit/record.ts';
+import type { Tx } from '../database/tables.ts';
+import { CatalystError } from '../errors.ts';
+import type { Json } from '../integrations/contract.ts';
+import type { Incident, ResolvedHow } from './incident.ts';
+import { recheckAfter, settleTime } from './incident-decision.ts';
+import { incidentEntry } from './incident-entry.ts';
+import { lockIncidents, lockUnanswered, saveIncidents } from './incident-store.ts';
+
+/** Who does what to which incident, and when. */
+export interface Command {
+  incidentId: string;
+  /** `token/<name>`, `user/<name>`, `engine`. */
+  actor: string;
+  /** Milliseconds since the epoch. */
+  now: number;
+  /** The version the caller saw; a newer one makes the command fail instead of overwriting what they did not see. */
+  expectedVersion?: number | undefined;
+}
+
+export interface Commanded {
+  incident: Incident;
+  entries: RecordEntry[];
+}
+
+/** Somebody looks at it. Acknowledging again changes nothing. */
+export async function acknowledge(tx: Tx, command: Command): Promise<Commanded> {
+  const incident = await load(tx, command);
+  if (incident.state === 'Resolved') throw resolvedAlready(incident);
+  if (incident.acknowledgedAt !== undefined) return { incident, entries: [] };
+  return change(tx, incident, command, {
+    next: {
+      // A mitigated incident stays so: that somebody looks at it takes nothing back.
+      state: incident.state === 'Open' ? 'Acknowledged' : incident.state,
+      acknowledgedAt: command.now,
+      acknowledgedBy: command.actor,
+    },
+    kind: 'incident.acknowledged',
+    sentence: `${command.actor} acknowledged it.`,
+    data: { minutes: Math.round((command.now - incident.openedAt) / 60_000) },
+  });
+}
+
+/** Characters of a note: a page of text. Longer logs belong where logs are kept. */
+const noteLength = 10_000;
+
+/** Adds words to the timeline, of an open incident or one that is over. */
+export async function note(tx: Tx, command: Command & { text: string }): Promise<Commanded> {
+  const text = command.text.trim();
+  if (text === '') throw new CatalystError('BadRequest', 'The note is empty.');
+  if (text.length > noteLength)
+    throw new CatalystError('BadRequest', `The note has ${text.length} characters; the limit is ${noteLength}.`);
+  const incident = await load(tx, command);
+  return change(tx, incident, command, {
+    next: {},
+    kind: 'incident.noted',
+    sentence: `${command.actor} noted: ${text}`,
+    data: { text },
+  });
+}
+
+/**
+ * A person says that it is over. While an alert still fires, that takes `force` and a reason; reports of these same
+ * firings then do not reopen it, a new firing opens a new incident.
+ */
+export async function resolve(
+  tx: Tx,
+  command: Command & { reason?: string | undefined; force?: boolean | undefined },
+): Promise<Commanded> {
+  const incident = await load(tx, command);
+  if (incident.state === 'Resolved') throw resolvedAlready(incident);
+  const reason = command.reason?.trim() ?? '';
+  const firing = (await countFiring(tx, [incident.id])).get(incident.id) ?? 0;
+  if (firing > 0 && !command.force) {
+    throw new CatalystError('InvalidState', `${firing} of its alerts still fire${firing === 1 ? 's' : ''}.`, {
+      hint: 'Mend the cause, silence the alert, or resolve it with force and a reason.',
+      details: { incidentId: incident.id, firing },
+    });
+  }
+  if (firing > 0 && reason === '')
+    throw new CatalystError('BadRequest', 'Resolving an incident whose alerts still fire needs a reason.');
+  const sentence = reason === '' ? `${command.actor} resolved it.` : `${command.actor} resolved it: ${reason}`;
+  return change(tx, incident, command, {
+    next: resolution(command, firing > 0 ? 'Forced' : 'Person', sentence),
+    kind: 'incident.resolved',
+    sentence,
+    data: { how: firing > 0 ? 'Forced' : 'Person', firing, reason },
+  });
+}
+
+export interface VerifiedFix {
+  incidentId: string;
+  runId: string;
+  /** The alerts the run was about: their fix is what was verified. */
+  alertIds: readonly string[];
+  /** What was verified, as a sentence. */
+  sentence: string;
+  /** The readings behind it. Never holds a secret. */
+  evidence: Json;
+  now: number;
+}
+
+/**
+ * A run verified its fix. The incident is resolved when every alert of it that still fires, as its source says, is one
+ * the run was about; otherwise it is mitigated, and asked about until the rest is over too. An incident that is resolved
+ * already stays as it is. Once resolved it is asked about one last time: an alert that then still fires reopens it.
+ */
+export async function resolveVerified(tx: Tx, fix: VerifiedFix): Promise<Commanded> {
+  const command = { incidentId: fix.incidentId, actor: 'engine', now: fix.now };
+  const incident = await load(tx, command);
+  if (incident.state === 'Resolved') return { incident, entries: [] };
+  const others = await firingBesides(tx, incident.id, fix.alertIds);
+  const { runId, evidence } = fix;
+  if (others === 0) {
+    return change(tx, incident, command, {
+      // The source has not said so yet: it is asked, once it has had the time to.
+      next: { ...resolution(command, 'Verified', fix.sentence), checkAt: fix.now + settleTime },
+      kind: 'incident.resolved',
+      sentence: `Run ${runId} verified its fix: ${fix.sentence}`,
+      data: { how: 'Verified', evidence },
+      runId,
+    });
+  }
+  return change(tx, incident, command, {
+    next: {
+      state: 'Mitigated',
+      mitigatedAt: fix.now,
+      checkAt: Math.min(incident.checkAt ?? Infinity, fix.now + recheckAfter),
+    },
+    kind: 'incident.mitigated',
+    sentence: `Run ${runId} verified its fix: ${fix.sentence} ${others} other alerts of the incident still fire.`,
+    data: { evidence, firing: others },
+    runId,
+  });
+}
+
+/** Says that the incident needs someone else, or more of them. Whoever is to be told is told by a page. */
+export async function escalate(tx: Tx, command: Command & { reason: string }): Promise<Commanded> {
+  const incident = await load(tx, command);
+  if (incident.state === 'Resolved') throw resolvedAlready(incident);
+  return change(tx, incident, command, {
+    next: { escalatedAt: command.now },
+    kind: 'incident.escalated',
+    sentence: `${command.actor} escalated it: ${command.reason}`,
+    data: { reason: command.reason },
+  });
+}
+
+/**
+ * Escalates, once each, the open incidents nobody acknowledged within their response time. The caller pages for them in
+ * the same transaction.
+ */
+export async function escalateUnanswered(
+  tx: Tx,
+  options: { now: number; limit: number },
+): Promise<{ incidents: Incident[]; entries: RecordEntry[] }> {
+  const overdue = await lockUnanswered(tx, options.now, options.limit);
+  const incidents = overdue.map((incident) => ({
+    ...incident,
+    escalatedAt: options.now,
+    version: incident.version + 1,
+  }));
+  await saveIncidents(tx, incidents);
+  const entries = incidents.map((incident) =>
+    incidentEntry(incident, {
+      at: options.now,
+      kind: 'incident.escalated',
+      actor: 'engine',
+      sentence: `It was escalated: nobody acknowledged this ${incident.severity} by ${new Date(incident.respondBy).toISOString()}.`,
+      data: { respondBy: new Date(incident.respondBy).toISOString() },
+    }),
+  );
+  return { incidents, entries };
+}
+
+/** The fields of a resolved incident. */
+export function resolution(
+  { actor, now }: Pick<Command, 'actor' | 'now'>,
+  how: ResolvedHow,
+  sentence: string,
+): Partial<Incident> {
+  return {
+    state: 'Resolved',
+    resolvedAt: now,
+    resolvedBy: actor,
+    resolvedHow: how,
+    resolution: sentence,
+    checkAt: undefined,
+    clearSince: undefined,
+  };
+}
+
+async function load(tx: Tx, command: Command): Promise<Incident> {
+  const [incident] = await lockIncidents(tx, { ids: [command.incidentId] });
+  if (!incident) throw new CatalystError('NotFound', `There is no incident ${command.incidentId}.`);
+  const { expectedVersion } = command;
+  if (expectedVersion !== undefined && expectedVersion !== incident.version) {
+    throw new CatalystError('Conflict', `The incident has changed since you read it (version ${incident.version}).`, {
+      hint: 'Read it again and decide again.',
+      details: { expectedVersion, version: incident.version },
+    });
+  }
+  return incident;
+}
+
+async function change(
+  tx: Tx,
+  incident: Incident,
+  command: Command,
+  what: { next: Partial<Incident>; kind: RecordEntry['kind']; sentence: string; data: Json; runId?: string },
+): Promise<Commanded> {
+  const next = { ...incident, ...what.next, version: incident.version + 1 };
+  await saveIncidents(tx, [next]);
+  const { kind, sentence, data, runId } = what;
+  return {
+    incident: next,
+    entries: [incidentEntry(next, { at: command.now, actor: command.actor, kind, sentence, data, runId })],
+  };
+}
+
+async function firingBesides(tx: Tx, incidentId: string, covered: readonly string[]): Promise<number> {
+  const { count } = await tx
+    .selectFrom('alert')
+    .select((e) => e.fn.countAll<number>().as('count'))
+    .where('incident_id', '=', incidentId)
+    .where('state', '=', 'Firing')
+    .$if(covered.length > 0, (query) => query.where('id', 'not in', covered))
+    .executeTakeFirstOrThrow();
+  return Number(count);
+}
+
+function resolvedAlready(incident: Incident): CatalystError {
+  const at = new Date(incident.resolvedAt ?? 0).toISOString();
+  return new CatalystError('InvalidState', `The incident was resolved at ${at} by ${incident.resolvedBy}.`, {
+    details: { incidentId: incident.id },
+  });
+}

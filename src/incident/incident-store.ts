@@ -1,0 +1,181 @@
+/** Incidents in the database. SQL only. */
+import { type Selectable, sql } from 'kysely';
+import type { IncidentTable, Queryable, Tx } from '../database/tables.ts';
+import type { Incident, IncidentState, Severity } from './incident.ts';
+
+/**
+ * The incidents with these ids and the open ones with these correlation keys, locked until the transaction ends, in the
+ * order of their ids so that two transactions never wait for each other.
+ */
+export async function lockIncidents(
+  tx: Tx,
+  wanted: { ids?: readonly string[]; openKeys?: readonly string[] },
+): Promise<Incident[]> {
+  const { ids = [], openKeys = [] } = wanted;
+  if (ids.length === 0 && openKeys.length === 0) return [];
+  const rows = await tx
+    .selectFrom('incident')
+    .selectAll()
+    .where((e) =>
+      e.or([
+        e('id', '=', sql<string>`ANY(${[...ids]}::text[])`),
+        e.and([e('state', '<>', 'Resolved'), e('correlation_key', '=', sql<string>`ANY(${[...openKeys]}::text[])`)]),
+      ]),
+    )
+    .orderBy('id')
+    .forUpdate()
+    .execute();
+  return rows.map(incidentOf);
+}
+
+/** Writes new and changed incidents, each once, with one statement. */
+export async function saveIncidents(tx: Tx, incidents: readonly Incident[]): Promise<void> {
+  if (incidents.length === 0) return;
+  const rows = JSON.stringify(incidents.map(rowOf));
+  await sql`
+    INSERT INTO incident SELECT * FROM json_populate_recordset(NULL::incident, ${rows}::json)
+    ON CONFLICT (id) DO UPDATE SET
+      severity = excluded.severity, state = excluded.state, acknowledged_at = excluded.acknowledged_at,
+      acknowledged_by = excluded.acknowledged_by, mitigated_at = excluded.mitigated_at,
+      resolved_at = excluded.resolved_at, resolved_by = excluded.resolved_by, resolved_how = excluded.resolved_how,
+      resolution = excluded.resolution, respond_by = excluded.respond_by, escalated_at = excluded.escalated_at,
+      check_at = excluded.check_at, check_outcome = excluded.check_outcome, check_sentence = excluded.check_sentence,
+      clear_since = excluded.clear_since, version = excluded.version`.execute(tx);
+}
+
+/**
+ * Takes incidents whose alerts are to be asked about, by moving their time to `claimedUntil`: whoever asks next, and
+ * whoever comes after a crash, finds them only then.
+ */
+export async function claimChecks(
+  db: Queryable,
+  options: { now: number; claimedUntil: number; limit: number },
+): Promise<Incident[]> {
+  const due = db
+    .selectFrom('incident')
+    .select('id')
+    .where('check_at', '<=', new Date(options.now))
+    .orderBy('check_at')
+    .limit(options.limit)
+    .forUpdate()
+    .skipLocked();
+  const rows = await db
+    .updateTable('incident')
+    .set({ check_at: new Date(options.claimedUntil) })
+    .where('id', 'in', due)
+    .returningAll()
+    .execute();
+  return rows.map(incidentOf);
+}
+
+/** Open incidents nobody acknowledged in time and that were not escalated yet, locked; the most overdue first. */
+export async function lockUnanswered(tx: Tx, now: number, limit: number): Promise<Incident[]> {
+  const rows = await tx
+    .selectFrom('incident')
+    .selectAll()
+    .where('state', '=', 'Open')
+    .where('escalated_at', 'is', null)
+    .where('respond_by', '<=', new Date(now))
+    .orderBy('respond_by')
+    .limit(limit)
+    .forUpdate()
+    .skipLocked()
+    .execute();
+  return rows.map(incidentOf);
+}
+
+export async function getIncident(db: Queryable, id: string): Promise<Incident | undefined> {
+  const row = await db.selectFrom('incident').selectAll().where('id', '=', id).executeTakeFirst();
+  return row && incidentOf(row);
+}
+
+export interface IncidentFilter {
+  state?: IncidentState;
+  /** True: every state but Resolved. */
+  open?: boolean;
+  severity?: Severity;
+  type?: string;
+  /** Only this Organization's. */
+  organization?: string;
+  /** The last one already seen. */
+  before?: { openedAt: number; id: string };
+  limit: number;
+}
+
+/** Incidents, the last opened first. */
+export async function listIncidents(db: Queryable, filter: IncidentFilter): Promise<Incident[]> {
+  let query = db
+    .selectFrom('incident')
+    .selectAll()
+    .orderBy('opened_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(filter.limit);
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  if (filter.open) query = query.where('state', '<>', 'Resolved');
+  if (filter.severity !== undefined) query = query.where('severity', '=', filter.severity);
+  if (filter.type !== undefined) query = query.where('type', '=', filter.type);
+  if (filter.organization !== undefined) query = query.where('organization', '=', filter.organization);
+  if (filter.before) {
+    const { openedAt, id } = filter.before;
+    query = query.where(sql<boolean>`(opened_at, id) < (${new Date(openedAt).toISOString()}::timestamptz, ${id})`);
+  }
+  return (await query.execute()).map(incidentOf);
+}
+
+function incidentOf(row: Selectable<IncidentTable>): Incident {
+  return {
+    id: row.id,
+    organization: row.organization ?? undefined,
+    type: row.type,
+    title: row.title,
+    severity: row.severity,
+    state: row.state,
+    correlationKey: row.correlation_key,
+    openedAt: row.opened_at.getTime(),
+    acknowledgedAt: row.acknowledged_at?.getTime(),
+    acknowledgedBy: row.acknowledged_by ?? undefined,
+    mitigatedAt: row.mitigated_at?.getTime(),
+    resolvedAt: row.resolved_at?.getTime(),
+    resolvedBy: row.resolved_by ?? undefined,
+    resolvedHow: row.resolved_how ?? undefined,
+    resolution: row.resolution ?? undefined,
+    respondBy: row.respond_by.getTime(),
+    escalatedAt: row.escalated_at?.getTime(),
+    checkAt: row.check_at?.getTime(),
+    checkOutcome: row.check_outcome ?? undefined,
+    checkSentence: row.check_sentence ?? undefined,
+    clearSince: row.clear_since?.getTime(),
+    version: row.version,
+  };
+}
+
+function rowOf(incident: Incident): Record<keyof IncidentTable, string | number | undefined> {
+  return {
+    id: incident.id,
+    organization: incident.organization,
+    type: incident.type,
+    title: incident.title,
+    severity: incident.severity,
+    state: incident.state,
+    correlation_key: incident.correlationKey,
+    opened_at: iso(incident.openedAt),
+    acknowledged_at: iso(incident.acknowledgedAt),
+    acknowledged_by: incident.acknowledgedBy,
+    mitigated_at: iso(incident.mitigatedAt),
+    resolved_at: iso(incident.resolvedAt),
+    resolved_by: incident.resolvedBy,
+    resolved_how: incident.resolvedHow,
+    resolution: incident.resolution,
+    respond_by: iso(incident.respondBy),
+    escalated_at: iso(incident.escalatedAt),
+    check_at: iso(incident.checkAt),
+    check_outcome: incident.checkOutcome,
+    check_sentence: incident.checkSentence,
+    clear_since: iso(incident.clearSince),
+    version: incident.version,
+  };
+}
+
+function iso(at: number | undefined): string | undefined {
+  return at === undefined ? undefined : new Date(at).toISOString();
+}

@@ -1,0 +1,86 @@
+/** An incident: what people respond to. Alerts with the same cause, as far as labels can tell, share one. */
+import { type Severity, severities } from '../catalog/kinds/incident-type.ts';
+
+export type { Severity };
+
+export type IncidentState =
+  /** Nobody has said that they look at it. */
+  | 'Open'
+  | 'Acknowledged'
+  /** A run verified its fix, and alerts of the incident that it did not cover still fire. */
+  | 'Mitigated'
+  | 'Resolved';
+
+/** On whose word an incident was resolved. Never on a "resolved" of the alert's source alone. */
+export type ResolvedHow =
+  /** A run verified the fix. */
+  | 'Verified'
+  /** Every alert's own expression was found not to fire, twice. */
+  | 'Checked'
+  /** A person, when no alert fired any more. */
+  | 'Person'
+  /** A person, although alerts still fired: reports of these same firings do not reopen it. */
+  | 'Forced';
+
+/** Times are milliseconds since the epoch. */
+export interface Incident {
+  id: string;
+  organization: string | undefined;
+  /** Name of the IncidentType, or the alert's name where none recognises it. */
+  type: string;
+  title: string;
+  severity: Severity;
+  state: IncidentState;
+  correlationKey: string;
+  openedAt: number;
+  acknowledgedAt: number | undefined;
+  acknowledgedBy: string | undefined;
+  mitigatedAt: number | undefined;
+  resolvedAt: number | undefined;
+  resolvedBy: string | undefined;
+  resolvedHow: ResolvedHow | undefined;
+  /** Why it is taken as resolved, as a sentence. */
+  resolution: string | undefined;
+  /** By when somebody has to have acknowledged it (handbook §13.1). */
+  respondBy: number;
+  escalatedAt: number | undefined;
+  /** When its alerts are asked about next. */
+  checkAt: number | undefined;
+  checkOutcome: string | undefined;
+  /** What the last asking found; why it stays open. */
+  checkSentence: string | undefined;
+  /** Since when all its alerts are known not to fire. */
+  clearSince: number | undefined;
+  /** Grows with each change people care about. */
+  version: number;
+}
+
+const minute = 60_000;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+/** Hour of the day, UTC, by which a P4 is answered on the next business day: the end of a European working day. */
+const endOfBusiness = 16;
+
+/** By when an incident has to be acknowledged (handbook §13.1). Business days are Monday to Friday, UTC. */
+export function respondBy(severity: Severity, openedAt: number): number {
+  switch (severity) {
+    case 'P1':
+      return openedAt + 15 * minute;
+    case 'P2':
+      return openedAt + hour;
+    case 'P3':
+      return openedAt + 4 * hour;
+    case 'P4': {
+      let midnight = openedAt - (openedAt % day) + day;
+      // getUTCDay counts from Sunday, 0, to Saturday, 6.
+      while ([0, 6].includes(new Date(midnight).getUTCDay())) midnight += day;
+      return midnight + endOfBusiness * hour;
+    }
+  }
+}
+
+/** True when `a` is worse than `b`. */
+export function isWorse(a: Severity, b: Severity): boolean {
+  return severities.indexOf(a) < severities.indexOf(b);
+}
