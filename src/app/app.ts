@@ -1,0 +1,238 @@
+/**
+ * The composition root: everything the control plane is made of, in the order in which it depends on one another. It is
+ * one straight line on purpose; whoever wants to know what is wired to what reads it from top to bottom.
+ */
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { createIntake } from '../alert/intake.ts';
+import { createApi } from '../api/api.ts';
+import { createIdempotencyKeys, purgeIdempotencyKeys } from '../api/idempotency-store.ts';
+import { createLanguage } from '../check/language.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import { CatalystError, messageOf } from '../errors.ts';
+import { newId } from '../ids.ts';
+import { checkDue } from '../incident/incident-check.ts';
+import { createIncidentService } from '../incident/incident-service.ts';
+import { createIntegrations, type IntegrationsConfig } from '../integrations/all.ts';
+import { createSecrets } from '../integrations/secrets.ts';
+import { deliverDue } from '../notify/page-delivery.ts';
+import { createPage } from '../notify/page-store.ts';
+import { workThroughDeliveries } from '../run/intake-round.ts';
+import { commitAround, readContext } from '../run/run-context.ts';
+import { createEngine } from '../run/run-engine.ts';
+import { createRunService } from '../run/run-service.ts';
+import { startScheduledRuns } from '../run/scheduler.ts';
+import { createLog, type Log } from '../telemetry/log.ts';
+import { createMetrics } from '../telemetry/meter.ts';
+import { createTracing } from '../telemetry/trace.ts';
+import { openCatalog } from './catalog.ts';
+import type { Config } from './config.ts';
+import { checkHealth } from './health.ts';
+import { createLifecycle } from './lifecycle.ts';
+import { startLoop } from './loop.ts';
+import { createObserver } from './observer.ts';
+import type { Environment } from './options.ts';
+import { dispatchPorts, policyOf } from './policy.ts';
+import { readModels } from './read-models.ts';
+import { databaseLocation, readPushSecrets, readTokens } from './secrets.ts';
+import { createWakeup } from './wakeup.ts';
+import { worldOf } from './world.ts';
+
+export interface AppOptions {
+  config: Config & { integrations?: IntegrationsConfig };
+  environment: Environment;
+  version: string;
+  clock?: Clock;
+  log?: Log;
+  /** Tokens beside those of the configuration, e.g. the sandbox's own. */
+  extraTokens?: Awaited<ReturnType<typeof readTokens>>;
+}
+
+export interface App {
+  /** Where it listens: `http://127.0.0.1:8080`. */
+  url: string;
+  database: OpenDatabase;
+  stop(): Promise<void>;
+}
+
+/** Starts the whole product; resolves when it takes alerts. What was started is stopped again when a later part fails. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, environment, version } = options;
+  const clock = options.clock ?? systemClock;
+  const tracing = await createTracing({ version, ...tracesTo(config, environment) });
+  const log = options.log ?? createLog({ level: config.telemetry.logLevel, traceIds: () => tracing.ids() });
+  const life = createLifecycle((name, error) => log.error({ part: name, err: messageOf(error) }, 'a part did not stop cleanly'));
+  life.onStop('traces', () => tracing.stop());
+  const metrics = createMetrics({ version });
+  life.onStop('metrics', () => metrics.stop());
+  const onError = (controller: string, error: unknown) => {
+    const reason = error instanceof CatalystError ? error.code : 'Internal';
+    metrics.count('reconcileErrors', { controller, reason });
+    log.warn({ controller, reason, err: messageOf(error) }, 'a round ended in an error and is tried again');
+  };
+  const makeId = () => newId(clock.now());
+
+  try {
+    await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+    const database = await openDatabase(await databaseLocation(config, environment));
+    life.onStop('database', () => database.close());
+    const { db } = database;
+
+    const secrets = createSecrets(environment);
+    const integrations = createIntegrations(config.integrations ?? {}, { secrets, clock });
+    life.onStop('integrations', () => integrations.stop());
+    const world = worldOf(integrations.all);
+    const language = createLanguage(world.vocabulary);
+
+    const catalog = await openCatalog({ config, language, kubernetes: integrations.kubernetes, secrets, clock, log, onError });
+    life.onStop('catalog', () => catalog.stop());
+
+    const wakeup = createWakeup();
+    const policy = policyOf(config);
+    const observer = createObserver({ metrics, log, clock, wakeup });
+    const engine = createEngine(
+      {
+        db,
+        clock,
+        world,
+        name: `${hostname()}/${process.pid}/${makeId()}`,
+        newId: makeId,
+        compile: catalog.compile,
+        context: (run) => readContext(db, run),
+        onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, createPage),
+        observe: observer.entry,
+        onError: (runId, error) => onError(runId === undefined ? 'engine' : 'run', error),
+        confirmFiring: config.policy.confirmFiring ? 'Required' : 'WhenPossible',
+        alone: database.kind !== 'postgres',
+      },
+      { concurrency: config.limits.concurrentRuns },
+    );
+    const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
+    const incidents = createIncidentService({ db, clock });
+
+    const intakeRound = { db, types: catalog.incidentTypes, ...dispatchPorts(catalog, policy, makeId) };
+    const processing = startLoop({
+      name: 'deliveries',
+      // Another replica may have taken a delivery in; ours wake the loop at once.
+      every: 500,
+      clock,
+      onError,
+      round: async () => {
+        const round = await workThroughDeliveries(intakeRound, clock.now());
+        observer.intake(round);
+        if (round.runs > 0) engine.wake();
+        return round.deliveries > 0;
+      },
+    });
+    life.onStop('deliveries', () => processing.stop());
+    const intake = createIntake({ db, clock, limits: { bodyBytes: config.limits.deliveryBytes } });
+    life.onStop('intake', () => intake.stop());
+
+    await engine.start();
+    life.onStop('engine', () => engine.stop());
+
+    const everyLoop = { clock, onError };
+    const loops = [
+      startLoop({ ...everyLoop, name: 'pages', every: 1_000, round: async () => (await deliverDue({ db, clock, pager: integrations.notify.pager })) > 0 }),
+      // Half a minute: schedules name minutes.
+      startLoop({
+        ...everyLoop,
+        name: 'schedules',
+        every: 20_000,
+        round: async () => {
+          const started = await startScheduledRuns({ db, clock, newId: makeId, policy, runbooks: () => catalog.all() });
+          if (started > 0) engine.wake();
+          return false;
+        },
+      }),
+      startLoop({
+        ...everyLoop,
+        name: 'incidents',
+        every: 5_000,
+        round: async () => (await checkDue({ db, clock, oracle: { confirmFiring: world.confirmFiring } })).length > 0,
+      }),
+      startLoop({
+        ...everyLoop,
+        name: 'housekeeping',
+        every: 3_600_000,
+        round: async () => {
+          await purgeIdempotencyKeys(db, clock.now());
+          return false;
+        },
+      }),
+    ];
+    for (const loop of loops) life.onStop('background loop', () => loop.stop());
+
+    const tokens = [...(await readTokens(config, environment)), ...(options.extraTokens ?? [])];
+    const api = await createApi(
+      {
+        ...readModels(db, catalog),
+        intake: {
+          accept: async (delivery) => {
+            await intake.accept(delivery);
+            processing.wake();
+          },
+        },
+        incidentCommands: {
+          acknowledge: async (incidentId, actor, comment) => {
+            await incidents.acknowledge({ incidentId, actor: actor.id });
+            if (comment) await incidents.note({ incidentId, actor: actor.id, text: comment });
+          },
+          resolve: async (incidentId, actor, reason) => {
+            await incidents.resolve({ incidentId, actor: actor.id, reason });
+          },
+          note: async (incidentId, actor, text) => {
+            await incidents.note({ incidentId, actor: actor.id, text });
+          },
+        },
+        runCommands: {
+          start: ({ actor, ...request }) => runs.start({ name: actor.id, role: actor.role, organization: actor.organization }, clean(request)),
+          approve: async (runId, { actor, comment = '', planDigest }) => {
+            await runs.decide({ name: actor.id, role: actor.role, organization: actor.organization }, runId, { approve: true, comment, ...(planDigest ? { planDigest } : {}) });
+          },
+          reject: async (runId, { actor, comment = '', planDigest }) => {
+            await runs.decide({ name: actor.id, role: actor.role, organization: actor.organization }, runId, { approve: false, comment, ...(planDigest ? { planDigest } : {}) });
+          },
+          cancel: (runId, actor, reason = '') => runs.cancel({ name: actor.id, role: actor.role, organization: actor.organization }, runId, reason),
+        },
+        catalog,
+        wakeup,
+        health: { check: (signal) => checkHealth({ database, integrations: integrations.all, catalog, clock }, signal) },
+        idempotencyKeys: createIdempotencyKeys(db, clock),
+      },
+      {
+        version,
+        tokens: () => tokens,
+        hooks: { deliveryBytes: config.limits.deliveryBytes, pushSecrets: await readPushSecrets(config, environment) },
+        clock,
+        log,
+        metrics,
+        tracing,
+        metricsNeedToken: config.telemetry.metricsNeedToken,
+        maxConnections: config.limits.connections,
+      },
+    );
+    life.onStop('http', () => api.close());
+    observer.gauges(db, catalog);
+    const url = await listen(api, config.listen);
+    log.info({ url, version, database: database.kind, runbooks: catalog.all().length }, 'ready');
+    return { url, database, stop: () => life.stop() };
+  } catch (error) {
+    await life.stop();
+    throw error;
+  }
+}
+
+async function listen(api: Awaited<ReturnType<typeof createApi>>, address: string): Promise<string> {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  try {
+    return await api.listen({ host, port: Number(address.slice(colon + 1)) });
+  } catch (error) {
+    throw new CatalystError('Conflict', `Nothing can listen at ${address}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Give another address with --listen, or stop what uses this one.',
+    });
+  }
+}
