@@ -27,6 +27,7 @@ import { createLog, type Log } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/meter.ts';
 import { createTracing } from '../telemetry/trace.ts';
 import { openCatalog } from './catalog.ts';
+import { commandPorts } from './commands.ts';
 import type { Config } from './config.ts';
 import { checkHealth } from './health.ts';
 import { createLifecycle } from './lifecycle.ts';
@@ -35,7 +36,7 @@ import { createObserver } from './observer.ts';
 import type { Environment } from './options.ts';
 import { dispatchPorts, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
-import { databaseLocation, readPushSecrets, readTokens } from './secrets.ts';
+import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
 import { createWakeup } from './wakeup.ts';
 import { worldOf } from './world.ts';
 
@@ -60,9 +61,11 @@ export interface App {
 export async function startApp(options: AppOptions): Promise<App> {
   const { config, environment, version } = options;
   const clock = options.clock ?? systemClock;
-  const tracing = await createTracing({ version, ...tracesTo(config, environment) });
+  const tracing = await createTracing({ version, ...(await tracesTo(config, environment)) });
   const log = options.log ?? createLog({ level: config.telemetry.logLevel, traceIds: () => tracing.ids() });
-  const life = createLifecycle((name, error) => log.error({ part: name, err: messageOf(error) }, 'a part did not stop cleanly'));
+  const life = createLifecycle((name, error) =>
+    log.error({ part: name, err: messageOf(error) }, 'a part did not stop cleanly'),
+  );
   life.onStop('traces', () => tracing.stop());
   const metrics = createMetrics({ version });
   life.onStop('metrics', () => metrics.stop());
@@ -85,7 +88,15 @@ export async function startApp(options: AppOptions): Promise<App> {
     const world = worldOf(integrations.all);
     const language = createLanguage(world.vocabulary);
 
-    const catalog = await openCatalog({ config, language, kubernetes: integrations.kubernetes, secrets, clock, log, onError });
+    const catalog = await openCatalog({
+      config,
+      language,
+      kubernetes: integrations.kubernetes,
+      secrets,
+      clock,
+      log,
+      onError,
+    });
     life.onStop('catalog', () => catalog.stop());
 
     const wakeup = createWakeup();
@@ -134,8 +145,13 @@ export async function startApp(options: AppOptions): Promise<App> {
 
     const everyLoop = { clock, onError };
     const loops = [
-      startLoop({ ...everyLoop, name: 'pages', every: 1_000, round: async () => (await deliverDue({ db, clock, pager: integrations.notify.pager })) > 0 }),
-      // Half a minute: schedules name minutes.
+      startLoop({
+        ...everyLoop,
+        name: 'pages',
+        every: 1_000,
+        round: async () => (await deliverDue({ db, clock, pager: integrations.notify.pager })) > 0,
+      }),
+      // Schedules name minutes, so that a third of one is soon enough.
       startLoop({
         ...everyLoop,
         name: 'schedules',
@@ -174,31 +190,12 @@ export async function startApp(options: AppOptions): Promise<App> {
             processing.wake();
           },
         },
-        incidentCommands: {
-          acknowledge: async (incidentId, actor, comment) => {
-            await incidents.acknowledge({ incidentId, actor: actor.id });
-            if (comment) await incidents.note({ incidentId, actor: actor.id, text: comment });
-          },
-          resolve: async (incidentId, actor, reason) => {
-            await incidents.resolve({ incidentId, actor: actor.id, reason });
-          },
-          note: async (incidentId, actor, text) => {
-            await incidents.note({ incidentId, actor: actor.id, text });
-          },
-        },
-        runCommands: {
-          start: ({ actor, ...request }) => runs.start({ name: actor.id, role: actor.role, organization: actor.organization }, clean(request)),
-          approve: async (runId, { actor, comment = '', planDigest }) => {
-            await runs.decide({ name: actor.id, role: actor.role, organization: actor.organization }, runId, { approve: true, comment, ...(planDigest ? { planDigest } : {}) });
-          },
-          reject: async (runId, { actor, comment = '', planDigest }) => {
-            await runs.decide({ name: actor.id, role: actor.role, organization: actor.organization }, runId, { approve: false, comment, ...(planDigest ? { planDigest } : {}) });
-          },
-          cancel: (runId, actor, reason = '') => runs.cancel({ name: actor.id, role: actor.role, organization: actor.organization }, runId, reason),
-        },
+        ...commandPorts(runs, incidents),
         catalog,
         wakeup,
-        health: { check: (signal) => checkHealth({ database, integrations: integrations.all, catalog, clock }, signal) },
+        health: {
+          check: (signal) => checkHealth({ database, integrations: integrations.all, catalog, clock }, signal),
+        },
         idempotencyKeys: createIdempotencyKeys(db, clock),
       },
       {
@@ -222,6 +219,15 @@ export async function startApp(options: AppOptions): Promise<App> {
     await life.stop();
     throw error;
   }
+}
+
+async function tracesTo({ telemetry }: Config, environment: Environment) {
+  const { otlp } = telemetry;
+  if (!otlp) return {};
+  const { url: otlpUrl, tokenFile, ratio } = otlp;
+  if (tokenFile === undefined) return { otlpUrl, ratio };
+  const token = await readSecret('Token of the trace collector', { file: tokenFile }, environment);
+  return { otlpUrl, ratio, otlpHeaders: { authorization: `Bearer ${token}` } };
 }
 
 async function listen(api: Awaited<ReturnType<typeof createApi>>, address: string): Promise<string> {

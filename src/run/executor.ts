@@ -316,19 +316,20 @@ class Executor {
         repeat: true,
       });
     }
-    return this.#stillUnknown(phase, index, action, state.asked, asked, answer.sentence);
+    const repeatable = action.idempotentFor?.(intent.input) ?? action.idempotent;
+    return this.#stillUnknown(phase, index, repeatable, state.asked, asked, answer.sentence);
   }
 
   async #stillUnknown(
     phase: Phase,
     index: number,
-    action: ActionDefinition,
+    repeatable: boolean,
     before: number,
     answered: boolean,
     sentence: string,
   ): Promise<number | undefined> {
     const last = answered || before + 1 >= maxAsks;
-    if (last && !action.idempotent) return this.#unknown(phase, index, sentence);
+    if (last && !repeatable) return this.#unknown(phase, index, sentence);
     // Carrying out an idempotent action once more does no harm, whatever happened.
     if (last && before + 1 >= maxAsks * 2) return this.#unknown(phase, index, sentence);
     await this.#append('StepAsked', `Whether it took effect is not known: ${sentence}`, {

@@ -7,7 +7,7 @@ import { appendRecord } from '../audit/record-store.ts';
 import type { Database } from '../database/tables.ts';
 import { correlate } from '../incident/correlate.ts';
 import type { IncidentTypes } from '../incident/incident-types.ts';
-import { dispatch, type DispatchPorts } from './dispatch.ts';
+import { type DispatchPorts, dispatch } from './dispatch.ts';
 
 export interface IntakeRoundPorts extends DispatchPorts {
   db: Database;
@@ -29,7 +29,11 @@ const atOnce = 200;
 export async function workThroughDeliveries(ports: IntakeRoundPorts, now: number): Promise<IntakeRound> {
   return ports.db.transaction().execute(async (tx) => {
     const processed = await processDeliveries(tx, { limit: atOnce, now });
-    const { touched, incidentOf, entries: incidentEntries } = await correlate(tx, processed.changes, { types: ports.types, now });
+    const {
+      touched,
+      incidentOf,
+      entries: incidentEntries,
+    } = await correlate(tx, processed.changes, { types: ports.types, now });
     const reports = processed.changes.map((change) => ({
       ...change,
       alert: { ...change.alert, incidentId: incidentOf.get(change.alert.id) ?? change.alert.incidentId },

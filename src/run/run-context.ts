@@ -85,7 +85,9 @@ export async function commitAround(
 
 /** What the last verification said. */
 function verification(run: RunInHand): string {
-  const verified = run.runbook.steps.flatMap((step, index) => (step.kind === 'verify' ? [run.state.steps.steps[index]?.sentence ?? ''] : []));
+  const verified = run.runbook.steps.flatMap((step, index) =>
+    step.kind === 'verify' ? [run.state.steps.steps[index]?.sentence ?? ''] : [],
+  );
   return verified.filter((sentence) => sentence !== '').at(-1) ?? 'The fix was verified.';
 }
 
@@ -105,7 +107,12 @@ function recordOf(run: RunInHand, entry: Entry): RecordEntry {
     incidentId: run.incident?.id,
     runId: run.id,
     sentence: entry.sentence,
-    data: { entry: run.state.entries + 1, kind: entry.kind, runbook: run.runbook.resource.metadata.name, ...summaryOf(entry) },
+    data: {
+      entry: run.state.entries + 1,
+      kind: entry.kind,
+      runbook: run.runbook.resource.metadata.name,
+      ...summaryOf(entry),
+    },
   };
 }
 

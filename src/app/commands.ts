@@ -1,0 +1,47 @@
+/** What the API may do, over the services of the rooms. */
+import type { Actor as ApiActor } from '../api/access.ts';
+import type { ApiPorts, ApprovalVote } from '../api/ports.ts';
+import type { IncidentService } from '../incident/incident-service.ts';
+import type { Actor, RunService } from '../run/run-service.ts';
+
+export function commandPorts(
+  runs: RunService,
+  incidents: IncidentService,
+): Pick<ApiPorts, 'runCommands' | 'incidentCommands'> {
+  const decide = async (runId: string, { actor, comment, planDigest }: ApprovalVote, approve: boolean) => {
+    await runs.decide(actorOf(actor), runId, {
+      approve,
+      comment: comment ?? '',
+      ...(planDigest === undefined ? {} : { planDigest }),
+    });
+  };
+  return {
+    runCommands: {
+      start: ({ actor, organization, traceparent, ...request }) =>
+        runs.start(actorOf(actor), {
+          ...request,
+          ...(organization === undefined ? {} : { organization }),
+          ...(traceparent === undefined ? {} : { traceparent }),
+        }),
+      approve: (runId, vote) => decide(runId, vote, true),
+      reject: (runId, vote) => decide(runId, vote, false),
+      cancel: (runId, actor, reason) => runs.cancel(actorOf(actor), runId, reason ?? ''),
+    },
+    incidentCommands: {
+      acknowledge: async (incidentId, actor, comment) => {
+        await incidents.acknowledge({ incidentId, actor: actor.id });
+        if (comment) await incidents.note({ incidentId, actor: actor.id, text: comment });
+      },
+      resolve: async (incidentId, actor, reason) => {
+        await incidents.resolve({ incidentId, actor: actor.id, reason });
+      },
+      note: async (incidentId, actor, text) => {
+        await incidents.note({ incidentId, actor: actor.id, text });
+      },
+    },
+  };
+}
+
+function actorOf({ id, role, organization }: ApiActor): Actor {
+  return { name: id, role, organization };
+}

@@ -1,0 +1,190 @@
+/** What the API reads, over the stores of the rooms. */
+
+import type { Alert } from '../alert/alert.ts';
+import { getAlert, listAlerts } from '../alert/alert-store.ts';
+import type { AlertSummary, ApiPorts, IncidentSummary, RunbookDetail } from '../api/ports.ts';
+import { readRecord, verifyChain } from '../audit/record-store.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { CompiledRunbook, CompiledTrigger } from '../catalog/compiled-runbook.ts';
+import type { Database } from '../database/tables.ts';
+import type { Incident } from '../incident/incident.ts';
+import { getIncident, listIncidents } from '../incident/incident-store.ts';
+import type { Json } from '../integrations/contract.ts';
+import {
+  findApproval,
+  findDecision,
+  findPage,
+  findRun,
+  type ListPage,
+  type ListRequest,
+  listApprovals,
+  listDecisions,
+  listPages,
+  listRuns,
+  readJournal,
+} from '../run/run-queries.ts';
+
+type ReadPorts = Pick<
+  ApiPorts,
+  'alerts' | 'incidents' | 'runs' | 'runbooks' | 'decisions' | 'approvals' | 'pages' | 'record'
+>;
+
+export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'find'>): ReadPorts {
+  return {
+    alerts: {
+      list: async ({ after, limit, organization }, filter) => {
+        const last = after === undefined ? undefined : await getAlert(db, after);
+        if (after !== undefined && !last) return { items: [] };
+        const alerts = await listAlerts(db, {
+          ...given({ ...filter, organization }),
+          limit: limit + 1,
+          ...(last ? { before: { lastSeen: last.lastSeen, id: last.id } } : {}),
+        });
+        return pageOf(alerts.map(alertSummary), limit);
+      },
+      find: async (id, organization) => visible(await getAlert(db, id), organization, alertSummary),
+    },
+    incidents: {
+      list: async ({ after, limit, organization }, filter) => {
+        const last = after === undefined ? undefined : await getIncident(db, after);
+        if (after !== undefined && !last) return { items: [] };
+        const incidents = await listIncidents(db, {
+          ...given({ ...filter, organization }),
+          limit: limit + 1,
+          ...(last ? { before: { openedAt: last.openedAt, id: last.id } } : {}),
+        });
+        return pageOf(incidents.map(incidentSummary), limit);
+      },
+      find: async (id, organization) => visible(await getIncident(db, id), organization, incidentSummary),
+    },
+    runs: {
+      list: (request, filter) => listRuns(db, request, filter),
+      find: (id, organization) => findRun(db, id, organization),
+      journal: (runId) => readJournal(db, runId),
+    },
+    runbooks: {
+      list: async (request) => pageOfRunbooks(catalog.runbooks(request.organization), request),
+      find: async (name, organization) => {
+        const runbook = catalog.find(name, organization);
+        return runbook && runbookDetail(runbook);
+      },
+    },
+    decisions: {
+      list: (request, filter) => listDecisions(db, request, filter),
+      find: (id, organization) => findDecision(db, id, organization),
+    },
+    approvals: {
+      list: (request, filter) => listApprovals(db, request, filter),
+      find: (id, organization) => findApproval(db, id, organization),
+    },
+    pages: {
+      list: (request, filter) => listPages(db, request, filter),
+      find: (id, organization) => findPage(db, id, organization),
+    },
+    record: {
+      read: (filter) => readRecord(db, filter),
+      head: async () => (await db.selectFrom('record_head').select('seq').executeTakeFirstOrThrow()).seq,
+      verify: (signal) => verifyChain(db, signal),
+    },
+  };
+}
+
+/** Without the keys nobody gave a value. */
+function given<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** One more than asked for tells that there is another page. */
+function pageOf<T extends { id: string }>(found: T[], limit: number): ListPage<T> {
+  const items = found.slice(0, limit);
+  return found.length > limit ? { items, next: items.at(-1)?.id } : { items };
+}
+
+/** To an Organization, what belongs to others does not exist. */
+function visible<T extends { organization: string | undefined }, S>(
+  found: T | undefined,
+  organization: string | undefined,
+  summary: (item: T) => S,
+): S | undefined {
+  if (!found || (organization !== undefined && found.organization !== organization)) return undefined;
+  return summary(found);
+}
+
+function alertSummary(alert: Alert): AlertSummary {
+  const { earliestStart: _earliest, firedAt: _fired, traceparent: _trace, ...summary } = alert;
+  return summary;
+}
+
+function incidentSummary(incident: Incident): IncidentSummary {
+  const {
+    id,
+    organization,
+    type,
+    title,
+    severity,
+    state,
+    openedAt,
+    acknowledgedAt,
+    acknowledgedBy,
+    mitigatedAt,
+    resolvedAt,
+    resolvedBy,
+    resolution,
+  } = incident;
+  return {
+    id,
+    organization,
+    type,
+    title,
+    severity,
+    state,
+    openedAt,
+    acknowledgedAt,
+    acknowledgedBy,
+    mitigatedAt,
+    resolvedAt,
+    resolvedBy,
+    resolution,
+  };
+}
+
+function pageOfRunbooks(runbooks: readonly CompiledRunbook[], { after, limit }: ListRequest): ListPage<RunbookDetail> {
+  const sorted = runbooks.map(runbookDetail).sort((a, b) => (a.name < b.name ? -1 : 1));
+  const rest = after === undefined ? sorted : sorted.filter(({ name }) => name > after);
+  const items = rest.slice(0, limit);
+  return rest.length > limit ? { items, next: items.at(-1)?.name } : { items };
+}
+
+function runbookDetail({ resource, triggers }: CompiledRunbook): RunbookDetail {
+  const { name } = resource.metadata;
+  const { organization, source, revision, file, line, digest } = resource.provenance;
+  const { description, mode } = resource.spec;
+  return {
+    name,
+    organization,
+    description,
+    mode,
+    triggers: triggers.map(triggerText),
+    source,
+    revision,
+    file,
+    line,
+    digest,
+    spec: resource.spec as unknown as Json,
+  };
+}
+
+function triggerText(trigger: CompiledTrigger): string {
+  const narrowed =
+    'matchers' in trigger ? trigger.matchers.map((m) => ` ${m.label}${m.operator}"${m.value}"`).join(',') : '';
+  switch (trigger.kind) {
+    case 'alert':
+      return `alert ${trigger.alertName}${narrowed}`;
+    case 'incident':
+      return `incident ${trigger.type}${narrowed}`;
+    case 'schedule':
+      return `schedule ${trigger.cron} (${trigger.timeZone})`;
+  }
+}
