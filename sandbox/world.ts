@@ -34,7 +34,7 @@ const AT_ONCE = { podStartMs: 0, podReadyMs: 0, podStopMs: 0 };
 const MAX_SETTLE_STEPS = 100;
 /** How long ago the Sovereign was set up, and its newest releases rolled out. */
 const SET_UP_MS = 26 * 3_600_000;
-const RELEASED_MS = 2 * 3_600_000;
+export const RELEASED_MS = 2 * 3_600_000;
 
 export class World {
   readonly clock: Clock;
@@ -68,6 +68,9 @@ export class World {
     this.#populate();
     this.#context.pace = this.pace;
     this.#agoMs = 0;
+    // Requests have been counted since the newest releases: the history that Prometheus knows.
+    this.workloads.tick(clock.now() - RELEASED_MS, this.pods());
+    this.workloads.tick(clock.now(), this.pods());
   }
 
   /** One step of everything that moves by itself. */
@@ -81,7 +84,7 @@ export class World {
     const { version } = this.store;
     if (version !== this.#collectedAt) collectGarbage(this.#context);
     this.#collectedAt = version;
-    this.workloads.tick(this.clock.now(), this.pods());
+    if (this.#agoMs === 0) this.workloads.tick(this.clock.now(), this.pods());
   }
 
   pods(): Pod[] {

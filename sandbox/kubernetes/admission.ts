@@ -31,7 +31,8 @@ export function setDefaults(type: ResourceType, object: KubeObject): void {
     spec.backoffLimit ??= 6;
   }
   if (isTree(spec.template)) defaultPodSpec(spec.template.spec);
-  if (type.counted || key === '/pods') object.status ??= {};
+  const isBuiltIn = type.definition === undefined;
+  if (isBuiltIn && (type.counted || key === '/pods')) object.status ??= {};
 }
 
 function defaultPodSpec(spec: unknown): void {

@@ -1,5 +1,5 @@
 /** Scrapes the world, evaluates the rules, and hands firing alerts to Alertmanager. */
-import type { World } from '../world.ts';
+import { RELEASED_MS, type World } from '../world.ts';
 import { Database, seriesKey } from './database.ts';
 import { evaluate } from './evaluate.ts';
 import { type AlertingRule, fillTemplate, type RuleGroup, ruleGroups } from './rules.ts';
@@ -47,8 +47,7 @@ export class Prometheus {
   externalUrl = '';
   #nextScrape: number;
 
-  /** `historyMs` is how far back the samples of the start are pretended to reach. */
-  constructor(world: World, send: (alerts: PostedAlert[]) => void, historyMs = 2 * 3_600_000) {
+  constructor(world: World, send: (alerts: PostedAlert[]) => void) {
     this.#world = world;
     this.#send = send;
     this.groups = ruleGroups(world.pace).map((group) => ({
@@ -62,8 +61,7 @@ export class Prometheus {
     }));
     const now = world.clock.now();
     this.#nextScrape = now;
-    world.workloads.tick(now, world.pods());
-    this.database.backfill(scrape(world), now - historyMs, now);
+    this.database.backfill(scrape(world), now - RELEASED_MS, now);
   }
 
   /** How often it scrapes and evaluates, in seconds. */
