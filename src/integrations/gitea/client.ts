@@ -89,7 +89,7 @@ export class GiteaClient {
     // Older releases list tasks only.
     if (answer.status === 404)
       answer = await this.#http.request(context, { path: `${path}/tasks`, query: { limit: String(listLimit) } });
-    const body: unknown = JSON.parse(answer.body || 'null');
+    const body = parseBody(answer.body, 'the list of runs');
     if (!isObject(body) || !Array.isArray(body.workflow_runs)) throw unexpected('the list of runs');
     return body.workflow_runs
       .filter(isObject)
@@ -105,7 +105,7 @@ export class GiteaClient {
       accept: [404],
     });
     if (answer.status === 404) return undefined;
-    const body: unknown = JSON.parse(answer.body);
+    const body = parseBody(answer.body, 'a run');
     return isObject(body) ? parseRun(body) : undefined;
   }
 
@@ -149,6 +149,14 @@ function parseRun(run: Record<string, unknown>): WorkflowRun {
     conclusion: ended ? conclusion : '',
     url: String(run.html_url ?? run.url ?? ''),
   };
+}
+
+function parseBody(body: string, what: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw unexpected(what);
+  }
 }
 
 function unexpected(what: string): CatalystError {

@@ -240,7 +240,8 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
       },
     },
     {
-      rules: [rule('*', '*', 'get')],
+      rules: [],
+      verbsOnNamed: ['get'],
       definition: {
         name: 'kubernetes.object',
         description: 'Any object but a Secret, as the API returns it, without managedFields.',
@@ -255,7 +256,8 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
       },
     },
     {
-      rules: [rule('*', '*', 'get')],
+      rules: [],
+      verbsOnNamed: ['get'],
       definition: {
         name: 'kubernetes.condition',
         description:

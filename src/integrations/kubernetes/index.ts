@@ -6,10 +6,10 @@ import type { HttpClient } from '../http-client.ts';
 import type { Secrets } from '../secrets.ts';
 import { kubernetesActions } from './actions.ts';
 import { KubernetesApi } from './client.ts';
-import { type ClusterSource, createClusterSource } from './cluster-source.ts';
+import { type ClusterSource, clusterSourceRules, createClusterSource } from './cluster-source.ts';
 import { connect } from './connection.ts';
 import { kubernetesFacts } from './facts.ts';
-import { renderClusterRole } from './rbac.ts';
+import { renderClusterRole, type Wanted } from './rbac.ts';
 import type { KubernetesConfig } from './schema.ts';
 import { kubernetesTargets } from './targets.ts';
 
@@ -20,8 +20,8 @@ export interface KubernetesPorts {
 export interface Kubernetes extends Integration {
   /** The cluster's own runbooks, for the catalog. Throws NotConfigured. */
   clusterSource(clock: Clock, onInterruption?: (sentence: string) => void): ClusterSource;
-  /** Least-privilege ClusterRole (YAML) for the facts and actions named. */
-  clusterRole(name: string, definitions: readonly string[]): string;
+  /** Least-privilege ClusterRole (YAML) for the facts and actions named; `cluster source` stands for reading runbooks. */
+  clusterRole(name: string, wanted: readonly Wanted[]): string;
 }
 
 export function createKubernetes(config: KubernetesConfig | undefined, ports: KubernetesPorts): Kubernetes {
@@ -40,6 +40,7 @@ export function createKubernetes(config: KubernetesConfig | undefined, ports: Ku
   const api = () => configured(made, 'kubernetes');
   const facts = kubernetesFacts(api);
   const actions = kubernetesActions(api);
+  const source = { definition: { name: 'cluster source' }, rules: clusterSourceRules };
   return {
     name: 'kubernetes',
     description: 'Workloads, pods and events of the cluster.',
@@ -50,6 +51,6 @@ export function createKubernetes(config: KubernetesConfig | undefined, ports: Ku
     health: (context) => healthOf(async () => `Kubernetes ${await api().version(context)} answers`),
     stop: async () => (await connected?.catch(() => undefined))?.close(),
     clusterSource: (clock, onInterruption) => createClusterSource(api(), clock, onInterruption),
-    clusterRole: (name, wanted) => renderClusterRole(name, [...facts, ...actions], wanted),
+    clusterRole: (name, wanted) => renderClusterRole(name, [...facts, ...actions, source], wanted),
   };
 }

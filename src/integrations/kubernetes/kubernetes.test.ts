@@ -471,4 +471,17 @@ rules:
     );
     assert.throws(() => clusterRole('x', ['kubernetes explode']), /kubernetes explode/);
   });
+
+  it('never holds a wildcard: what takes any kind is told which', () => {
+    const kubernetes = createKubernetes(undefined, { secrets });
+    assert.throws(() => kubernetes.clusterRole('x', ['kubernetes patch']), /say for which resources/);
+    const resources = [{ apiGroup: 'cert-manager.io', resource: 'certificates' }];
+    const names = [...kubernetes.facts, ...kubernetes.actions].map(({ name }) => name);
+    const role = kubernetes.clusterRole('x', ['cluster source', ...names.map((name) => ({ name, resources }))]);
+    assert.doesNotMatch(role, /\*|secrets/);
+    assert.match(
+      role,
+      /apiGroups: \["cert-manager.io"\]\n {4}resources: \["certificates"\]\n {4}verbs: \["get", "patch"\]/,
+    );
+  });
 });

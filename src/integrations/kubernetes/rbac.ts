@@ -10,7 +10,12 @@ export interface PolicyRule {
 export interface Ruled<Definition> {
   definition: Definition;
   rules: readonly PolicyRule[];
+  /** Verbs needed on whatever kind the call names: which kinds, only the runbooks tell. */
+  verbsOnNamed?: readonly string[];
 }
+
+/** A definition by name, and for one that takes any kind the resources it is used on. */
+export type Wanted = string | { name: string; resources: readonly { apiGroup: string; resource: string }[] };
 
 export const rule = (apiGroup: string, resources: string | readonly string[], ...verbs: string[]): PolicyRule => ({
   apiGroup,
@@ -23,26 +28,32 @@ export const workloadWrites = (...plurals: string[]): readonly PolicyRule[] => [
 
 /**
  * The ClusterRole for the definitions whose names are given, as YAML. The same names give the same bytes, whatever
- * their order. A name that is not known throws, so that a typing error never becomes a role that lacks something.
+ * their order. A name that is not known throws, so that a typing error never becomes a role that lacks something; so does
+ * one that takes any kind without resources, since a wildcard would let it read Secrets.
  */
 export function renderClusterRole(
   name: string,
   definitions: readonly Ruled<{ name: string }>[],
-  wanted: readonly string[],
+  wanted: readonly Wanted[],
 ): string {
-  const chosen = wanted.map((one) => {
-    const found = definitions.find(({ definition }) => definition.name === one);
-    if (found === undefined) throw new Error(`no action or fact of Kubernetes is called "${one}"`);
-    return found;
-  });
   const verbs = new Map<string, Set<string>>();
-  for (const { apiGroup, resources, verbs: needed } of chosen.flatMap((one) => one.rules)) {
+  for (const { apiGroup, resources, verbs: needed } of wanted.flatMap((one) => rulesOf(definitions, one))) {
     for (const resource of resources) {
       const key = `${apiGroup}/${resource}`;
       verbs.set(key, new Set([...(verbs.get(key) ?? []), ...needed]));
     }
   }
   return renderRole(name, groupByVerbs(verbs));
+}
+
+function rulesOf(definitions: readonly Ruled<{ name: string }>[], wanted: Wanted): readonly PolicyRule[] {
+  const { name, resources } = typeof wanted === 'string' ? { name: wanted, resources: [] } : wanted;
+  const found = definitions.find(({ definition }) => definition.name === name);
+  if (found === undefined) throw new Error(`no action or fact of Kubernetes is called "${name}"`);
+  const { rules, verbsOnNamed } = found;
+  if (verbsOnNamed === undefined) return rules;
+  if (resources.length === 0) throw new Error(`"${name}" takes any kind: say for which resources the role is`);
+  return [...rules, ...resources.map(({ apiGroup, resource }) => rule(apiGroup, resource, ...verbsOnNamed))];
 }
 
 interface RenderedRule {

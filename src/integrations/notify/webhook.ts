@@ -10,7 +10,6 @@ export function createWebhook(receiver: WebhookReceiver, secrets: Secrets) {
   const url = new URL(receiver.url);
   const http = createHttpClient({
     ...endpointOptions('notify', { ...receiver, url: url.origin }, secrets),
-    // The credentials are looked up in what is configured; only the address is cut to its origin.
     system: `The webhook at ${url.host}`,
     maxBytes: 64 * 1024,
   });
