@@ -109,6 +109,7 @@ test('a database that does not answer makes it Unavailable within the limit of t
   await holder;
   await intake.accept({ source: 'am', body: bodyOf('next') });
   // Refused, and written all the same: the sender sends it again, and a copy changes nothing.
+  while ((await bodies()).length < 2) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['next', 'slow']);
 });
 

@@ -42,12 +42,9 @@ export const IncidentTypeSpec = Type.Object(
       maxLength: 256,
       examples: ['OpenBao sealed'],
     }),
-    severity: Type.Union(
-      severities.map((severity) => Type.Literal(severity)),
-      {
-        description: 'P1 control plane down, P2 major Application or feature broken, P3 minor issue, P4 low priority.',
-      },
-    ),
+    severity: Type.Union([Type.Literal('P1'), Type.Literal('P2'), Type.Literal('P3'), Type.Literal('P4')], {
+      description: 'P1 control plane down, P2 major Application or feature broken, P3 minor issue, P4 low priority.',
+    }),
     recognisedBy: Type.Array(Recognition, {
       description: 'The alerts that open or join an incident of this type: any one of these.',
       minItems: 1,
