@@ -4,7 +4,15 @@ import { timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { demand, findPrograms, type Programs, type Running, runProgram, temporaryDirectory } from './process.ts';
+import {
+  demand,
+  findPrograms,
+  type Programs,
+  type Running,
+  runProgram,
+  temporaryDirectory,
+  tiedToUs,
+} from './process.ts';
 
 export interface GitHttpOptions {
   /** Asked of every request when given: HTTP basic, or a bearer token. */
@@ -116,7 +124,8 @@ function startBackend(
   request: IncomingMessage,
 ): ChildProcessWithoutNullStreams {
   const header = (name: string): string => String(request.headers[name] ?? '');
-  return spawn('setpriv', ['--pdeathsig', 'KILL', program], {
+  const tied = tiedToUs(program, []);
+  return spawn(tied.program, tied.args, {
     env: {
       PATH: process.env.PATH,
       GIT_PROJECT_ROOT: root,

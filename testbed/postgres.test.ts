@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Client } from 'pg';
 import { findPostgres, type Postgres, startPostgres } from './postgres.ts';
-import { describeReal } from './real.ts';
+import { describeReal, sharedPostgres } from './real.ts';
 
 describeReal('real PostgreSQL', findPostgres, () => {
   let postgres: Postgres;
@@ -36,6 +36,13 @@ describeReal('real PostgreSQL', findPostgres, () => {
     await assert.rejects(ask(url, 'SELECT 1'), /ECONNREFUSED/);
     await postgres.restart();
     assert.equal(await ask(url, 'SELECT count(*)::text FROM note'), '20', 'the open transaction is not among them');
+  });
+
+  test('is shared by the tests of a process that ask for that', async () => {
+    const shared = await sharedPostgres();
+    assert.equal(await sharedPostgres(), shared);
+    assert.notEqual(shared.port, postgres.port);
+    assert.equal(await ask(await shared.createDatabase(), 'SHOW fsync'), 'off');
   });
 
   test('takes settings, fsync off among them', async () => {

@@ -98,9 +98,8 @@ export function startServer(options: ServerOptions): Server {
     orphanSignal = 'SIGKILL',
     stopLimitMs = STOP_LIMIT_MS,
   } = options;
-  // The kernel ends the server when we are gone: nothing else holds after a kill -9 of the test process.
-  const privileges = ['--pdeathsig', orphanSignal.slice('SIG'.length), ...asUser(options.user)];
-  const child = spawn('setpriv', [...privileges, program, ...args], {
+  const tied = tiedToUs(program, args, orphanSignal, options.user);
+  const child = spawn(tied.program, tied.args, {
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -144,17 +143,33 @@ export function startServer(options: ServerOptions): Server {
   };
 }
 
-/** The part of a command line of `setpriv` that becomes `user`; empty when we are not root. */
-export function asUser(user: string | undefined): string[] {
-  if (user === undefined || process.getuid?.() !== 0) return [];
-  return ['--reuid', user, '--regid', user, '--init-groups'];
+const SETPRIV = 'setpriv';
+
+/**
+ * The command line that runs `program` so that the kernel sends it a signal when we are gone: nothing else holds
+ * after a kill -9 of the test process. As `user` when we are root.
+ */
+export function tiedToUs(
+  program: string,
+  args: readonly string[],
+  orphanSignal: 'SIGKILL' | 'SIGQUIT' = 'SIGKILL',
+  user?: string,
+): { program: string; args: string[] } {
+  const become =
+    user === undefined || process.getuid?.() !== 0 ? [] : ['--reuid', user, '--regid', user, '--init-groups'];
+  const signal = orphanSignal.slice('SIG'.length);
+  return { program: SETPRIV, args: ['--pdeathsig', signal, ...become, program, ...args] };
 }
 
 /** Runs a short program to its end, as `user` when we are root; throws with its output when it fails. */
 export function runProgram(program: string, args: readonly string[], user?: string): string {
-  const command = [...asUser(user), program, ...args];
+  const tied = tiedToUs(program, args, 'SIGKILL', user);
   // The longest of them is initdb, two seconds on an idle machine.
-  return execFileSync('setpriv', command, { encoding: 'utf8', timeout: 60_000, stdio: ['ignore', 'pipe', 'pipe'] });
+  return execFileSync(tied.program, tied.args, {
+    encoding: 'utf8',
+    timeout: 60_000,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
 }
 
 /** Rejects when `promise` has not settled within `ms`. Holds the event loop meanwhile. */
@@ -300,12 +315,12 @@ export function findPrograms<Name extends string>(
   remedy = 'run testbed/install.sh',
 ): Programs<Name> {
   const programs = {} as Record<Name, string>;
-  for (const name of ['setpriv', ...names] as const) {
+  for (const name of [SETPRIV, ...names] as const) {
     const path = [...directories, ...(process.env.PATH ?? '').split(delimiter)]
       .map((directory) => join(directory, name))
       .find(isExecutable);
     if (path === undefined) return { available: false, reason: `${name} is not installed; ${remedy}` };
-    if (name !== 'setpriv') programs[name as Name] = path;
+    if (name !== SETPRIV) programs[name as Name] = path;
   }
   return { available: true, programs };
 }
