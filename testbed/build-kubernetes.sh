@@ -199,7 +199,7 @@ if [[ -x $destination/kube-apiserver ]]; then exit 0; fi
 # What a killed build left; none is at work, for we hold the lock.
 rm -rf "$cache"/build.??????
 
-# Beside the result, so that the last step is a rename. Needs 3 GB while it lasts.
+# Beside the result, so that the last step is a rename. Takes a few gigabytes while it lasts.
 work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
 tree=$work/tree
