@@ -16,8 +16,7 @@ import { checkDue } from '../incident/incident-check.ts';
 import { createIncidentService } from '../incident/incident-service.ts';
 import { createIntegrations, type IntegrationsConfig } from '../integrations/all.ts';
 import { createSecrets } from '../integrations/secrets.ts';
-import { deliverDue } from '../notify/page-delivery.ts';
-import { createPage } from '../notify/page-store.ts';
+import { createPage, deliverDue } from '../notify/notify.ts';
 import { workThroughDeliveries } from '../run/intake-round.ts';
 import { commitAround, readContext } from '../run/run-context.ts';
 import { createEngine } from '../run/run-engine.ts';
@@ -34,6 +33,7 @@ import { createLifecycle } from './lifecycle.ts';
 import { startLoop } from './loop.ts';
 import { createObserver } from './observer.ts';
 import type { Environment } from './options.ts';
+import { pagesThrough, toDefaultReceiver } from './paging.ts';
 import { dispatchPorts, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
 import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
@@ -111,7 +111,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         newId: makeId,
         compile: catalog.compile,
         context: (run) => readContext(db, run),
-        onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, createPage),
+        onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, toDefaultReceiver),
         observe: observer.entry,
         onError: (runId, error) => onError(runId === undefined ? 'engine' : 'run', error),
         confirmFiring: config.policy.confirmFiring ? 'Required' : 'WhenPossible',
@@ -149,7 +149,15 @@ export async function startApp(options: AppOptions): Promise<App> {
         ...everyLoop,
         name: 'pages',
         every: 1_000,
-        round: async () => (await deliverDue({ db, clock, pager: integrations.notify.pager })) > 0,
+        round: async () => {
+          const { delivered, retried, failed } = await deliverDue({
+            db,
+            clock,
+            deliver: pagesThrough(integrations.notify.pager),
+          });
+          observer.pages({ delivered, retried, failed });
+          return delivered + retried + failed > 0;
+        },
       }),
       // Schedules name minutes, so that a third of one is soon enough.
       startLoop({

@@ -37,6 +37,13 @@ export function createObserver({ metrics, log, wakeup }: ObserverPorts) {
       }
       log.debug(round, 'deliveries worked through');
     },
+    /** A round of pages was delivered, or not. */
+    pages({ delivered, retried, failed }: { delivered: number; retried: number; failed: number }): void {
+      if (delivered > 0) metrics.count('pages', { outcome: 'Delivered' }, delivered);
+      if (retried > 0) metrics.count('pages', { outcome: 'Retried' }, retried);
+      if (failed > 0) metrics.count('pages', { outcome: 'Failed' }, failed);
+      if (delivered + failed > 0) wakeup.wake();
+    },
     /** Says where the gauges are read. */
     gauges(db: Database, catalog: Pick<Catalog, 'all' | 'problems'>): void {
       metrics.observe('intakeQueue', async () => {
