@@ -26,6 +26,8 @@ export interface CompiledCall {
   /** As written, for people. */
   source: string;
   facts: readonly string[];
+  /** Names of the variables it may read: `alert`, `target`, `inputs` … */
+  variables: readonly string[];
   /** Fills in the placeholders and validates the input against the action's schema. Never throws. */
   resolve(
     scope: Scope,

@@ -74,6 +74,8 @@ export interface Template {
   type: ExpressionType;
   /** True when there is no placeholder in it. */
   constant: boolean;
+  /** The value itself, when it is constant. */
+  value?: Json;
   evaluate(scope: Scope, reader: FactReader): Promise<Evaluation>;
 }
 

@@ -174,10 +174,12 @@ function lone(expression: Expression): Template {
   };
 }
 
-function constant(value: Json): Template {
+/** A template that is its value. */
+export function constant(value: Json): Template {
   const type = typeof value === 'string' ? 'string' : typeof value === 'boolean' ? 'bool' : 'dyn';
   return {
     constant: true,
+    value,
     type,
     facts: [],
     variables: [],

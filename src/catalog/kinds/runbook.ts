@@ -240,10 +240,10 @@ export const RunbookSpec = Type.Object(
       Type.Array(Trigger, { description: 'What starts it. Without any it is started by hand.', maxItems: 32 }),
     ),
     mode: Type.Optional(
-      Type.Union(
-        modes.map((mode) => Type.Literal(mode)),
-        { description: 'How far it may go by itself; the strictest of Sovereign, Organization and Runbook wins.' },
-      ),
+      // Written out: from a mapped array TypeBox infers `never`.
+      Type.Union([Type.Literal('Suggest'), Type.Literal('Approval'), Type.Literal('Automatic')], {
+        description: 'How far it may go by itself; the strictest of Sovereign, Organization and Runbook wins.',
+      }),
     ),
     priority: Type.Optional(
       Type.Integer({
