@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// Starts the product on Node 24, whatever Node the machine has: the package brings its own. Plain JavaScript that any
+// Node since 16 can read.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const neededMajor = 24;
+const here = fileURLToPath(import.meta.url);
+
+function ownNode() {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve('node/package.json')), 'bin', 'node');
+  } catch {
+    return undefined;
+  }
+}
+
+if (Number(process.versions.node.split('.')[0]) < neededMajor) {
+  const node = ownNode();
+  if (!node || !existsSync(node)) {
+    process.stderr.write(
+      `Error: catalyst-sre needs Node ${neededMajor}, and this is ${process.versions.node}.\nRun npm ci in its folder: it brings its own Node.\n`,
+    );
+    process.exit(1);
+  }
+  const child = spawn(node, [here, ...process.argv.slice(2)], { stdio: 'inherit' });
+  // A terminal sends Ctrl-C to both; what a supervisor sends only to this process is passed on.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('error', (error) => {
+    process.stderr.write(`Error: ${node} does not start: ${error.message}\n`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal) {
+      process.removeAllListeners(signal);
+      process.kill(process.pid, signal);
+    } else process.exit(code ?? 1);
+  });
+} else {
+  const built = join(dirname(here), '..', 'dist', 'main.js');
+  await import(existsSync(built) ? '../dist/main.js' : '../src/main.ts');
+}

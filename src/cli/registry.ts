@@ -1,0 +1,99 @@
+/**
+ * What the command line needs of the rest of the house, declared by the command line. Each function is looked up when
+ * its command runs, so that `--help` and completion load nothing; a command whose function is not there is not offered.
+ */
+import type { Problem } from '../catalog/resource.ts';
+import type { CliIo } from './io.ts';
+
+export interface ServeOptions {
+  config?: string | undefined;
+  sandbox: boolean;
+  dataDir?: string | undefined;
+  listen?: string | undefined;
+  drills: boolean;
+}
+
+export interface LintReport {
+  /** Documents that were read. */
+  documents: number;
+  problems: readonly Problem[];
+}
+
+/** A runbook in words, for the person who will be woken by it. */
+export interface Explanation {
+  name: string;
+  file: string;
+  line: number;
+  description?: string | undefined;
+  mode: string;
+  triggers: readonly string[];
+  target?: string | undefined;
+  preconditions: readonly { check: string; description?: string | undefined; facts: readonly string[] }[];
+  steps: readonly {
+    name: string;
+    kind: 'run' | 'verify' | 'wait' | 'approve';
+    /** What it does, limits included, as a sentence. */
+    sentence: string;
+    /** What it may do to the world. */
+    effects: readonly string[];
+    facts: readonly string[];
+    undo?: string | undefined;
+  }[];
+  rollback: string;
+  guards: readonly string[];
+}
+
+export interface TestReport {
+  cases: readonly {
+    file: string;
+    line: number;
+    name: string;
+    passed: boolean;
+    /** What was expected and what came, where it failed. */
+    sentence?: string | undefined;
+    /** ms */
+    took: number;
+  }[];
+}
+
+export interface DrillEvent {
+  /** Since the start of the drill, ms. */
+  at: number;
+  kind: 'fault' | 'alert' | 'incident' | 'decision' | 'action' | 'verification' | 'page' | 'note' | 'problem';
+  sentence: string;
+}
+
+export interface DrillResult {
+  passed: boolean;
+  /** What the drill showed, or what went otherwise than it should. */
+  sentence: string;
+  /** ms */
+  took: number;
+  /** What was measured: `time to detect` -> `1.2s`. */
+  measured: Readonly<Record<string, string>>;
+}
+
+export interface RenderedFile {
+  /** Relative to `--out`. */
+  path: string;
+  text: string;
+}
+
+export interface Registry {
+  version: string;
+  /** Resolves when the server has stopped. */
+  serve?(options: ServeOptions, io: CliIo): Promise<void>;
+  /** Everything that is wrong with a configuration file. */
+  checkConfig?(path: string): Promise<readonly Problem[]>;
+  lintRunbooks?(paths: readonly string[]): Promise<LintReport>;
+  /** Problems where a document cannot be explained. */
+  explainRunbooks?(
+    paths: readonly string[],
+  ): Promise<{ explanations: readonly Explanation[]; problems: readonly Problem[] }>;
+  testRunbooks?(paths: readonly string[], signal: AbortSignal): Promise<TestReport>;
+  listDrills?(): Promise<readonly { name: string; description: string }[]>;
+  /** Throws NotFound for a name that is none. */
+  runDrill?(name: string, onEvent: (event: DrillEvent) => void, signal: AbortSignal): Promise<DrillResult>;
+  /** Generators by name: `crds`, `rbac`. */
+  renderers?: Readonly<Record<string, { description: string; render(): Promise<readonly RenderedFile[]> }>>;
+}
