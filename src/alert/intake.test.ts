@@ -113,6 +113,29 @@ test('a database that does not answer makes it Unavailable within the limit of t
   assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['next', 'slow']);
 });
 
+test('a connection that breaks in the middle of a commit makes it Unavailable, and the next one works', async (t) => {
+  if (database.kind !== 'postgres') return t.skip('the embedded database has no connections');
+  const intake = createIntake({ db: database.db, clock });
+  const accepted = Promise.withResolvers<PromiseSettledResult<unknown>[]>();
+  await database.db.transaction().execute(async (tx) => {
+    await sql`LOCK TABLE delivery IN ACCESS EXCLUSIVE MODE`.execute(tx);
+    void Promise.allSettled([intake.accept({ source: 'am', body: bodyOf('cut') })]).then(accepted.resolve);
+    const terminated = async () => {
+      const { rows } = await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`.execute(database.db);
+      return rows.length;
+    };
+    while ((await terminated()) === 0) await new Promise((resolve) => setImmediate(resolve));
+    const [outcome] = await accepted.promise;
+    assert.equal(outcome?.status === 'rejected' && outcome.reason.code, 'Unavailable');
+  });
+  await intake.accept({ source: 'am', body: bodyOf('next') });
+  assert.deepEqual(
+    (await bodies()).map((row) => row.text),
+    ['next'],
+  );
+});
+
 test('stopping commits what was accepted and refuses what comes after', async () => {
   const intake = createIntake({ db: database.db, clock });
   const accepted = ['1', '2', '3'].map((text) => intake.accept({ source: 'am', body: bodyOf(text) }));
