@@ -5,8 +5,11 @@
 import { sql } from 'kysely';
 import { createIntake } from '../src/alert/intake.ts';
 import { processDeliveries } from '../src/alert/processor.ts';
+import { appendRecord } from '../src/audit/record-store.ts';
 import { systemClock } from '../src/clock.ts';
 import { openDatabase } from '../src/database/open.ts';
+import { correlate } from '../src/incident/correlate.ts';
+import { incidentTypesOf } from '../src/incident/incident-types.ts';
 
 const url = process.argv[2];
 const database = await openDatabase(url ? { kind: 'postgres', url, poolSize: 16 } : { kind: 'memory' });
@@ -72,6 +75,18 @@ const processAll = () =>
     while ((await processDeliveries(tx, { limit: 500, now: Date.now() })).deliveries > 0);
   });
 
+/** Everything a delivery sets off before a runbook is looked for: alerts, incidents, record. */
+const processToTheRecord = () =>
+  db.transaction().execute(async (tx) => {
+    const now = Date.now();
+    const processed = await processDeliveries(tx, { limit: 1, now });
+    const correlated = await correlate(tx, processed.changes, { types: incidentTypesOf([], parseNoMatcher), now });
+    await appendRecord(tx, [...processed.entries, ...correlated.entries]);
+  });
+const parseNoMatcher = () => {
+  throw new Error('no incident types, no matchers');
+};
+
 const body = webhook([alert(1)]);
 console.log(`${database.kind}, body of ${body.length} bytes`);
 await sendAll(2000, 256, body);
@@ -84,4 +99,7 @@ for (const what of ['new', 'repeated']) {
   await measure(`process, 10,000 ${what} alerts in one delivery of ${storm.length} bytes`, 10_000, processAll);
 }
 await sql`TRUNCATE delivery, alert`.execute(db);
+await sendAll(1, 1, storm);
+await measure('alerts, incident and record of 10,000 alerts in one delivery', 10_000, processToTheRecord);
+await sql`TRUNCATE delivery, alert, incident`.execute(db);
 await database.close();

@@ -5,7 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import { type OpenDatabase, openDatabase } from '../src/database/open.ts';
 
-export async function openTestDatabase(): Promise<OpenDatabase> {
+export interface TestDatabase extends OpenDatabase {
+  /** URL of the database, where it is on a server. */
+  url?: string;
+}
+
+export async function openTestDatabase(): Promise<TestDatabase> {
   const server = process.env.CATALYST_TEST_POSTGRES;
   if (!server) return openDatabase({ kind: 'memory' });
   const name = `catalyst_test_${randomBytes(6).toString('hex')}`;
@@ -15,6 +20,7 @@ export async function openTestDatabase(): Promise<OpenDatabase> {
   const open = await openDatabase({ kind: 'postgres', url: url.href, poolSize: 16 });
   return {
     ...open,
+    url: url.href,
     close: async () => {
       await open.close();
       await administer(server, `DROP DATABASE ${name} WITH (FORCE)`);

@@ -83,7 +83,7 @@ function decideFiring(known: readonly Episode[], report: Report, identity: NewEp
     transitions.push({
       kind: 'Reopened',
       next,
-      sentence: `It fires again with the same start ${iso(about.startsAt)}: it had been reported resolved too early. It is not a new firing.`,
+      sentence: `It fires again with the same start ${iso(next.earliestStart)}: it had been reported resolved too early. It is not a new firing.`,
     });
   }
   return transitions;
@@ -164,7 +164,7 @@ function newest(episodes: readonly Episode[]): Episode | undefined {
 
 function repeat(open: Episode, start: number, at: number): Transition {
   const next = { ...seen(open, at), earliestStart: earlier(open, start) };
-  return { kind: 'Repeat', next, sentence: `It still fires, as reported since ${iso(open.startsAt)}.` };
+  return { kind: 'Repeat', next, sentence: `It still fires, since ${iso(next.earliestStart)}.` };
 }
 
 function supersede(open: Episode, start: number): Transition {

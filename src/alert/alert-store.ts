@@ -51,64 +51,64 @@ type EpisodeRow = Pick<
   | 'incident_id'
 >;
 
-/** The known episodes of all alerts named: the newest few of each, the open one, and those with exactly the start given. */
+/**
+ * The known episodes of all alerts named: the newest few of each and, where there are more than those, the open one and
+ * the ones with exactly the start given.
+ */
 export async function findEpisodes(tx: Tx, keys: readonly EpisodeKey[]): Promise<Episode[]> {
   if (keys.length === 0) return [];
-  const wanted = JSON.stringify(
+  const newest = await sql<EpisodeRow>`
+    SELECT ${columnList}
+    FROM (SELECT DISTINCT source, organization, fingerprint FROM ${recordset(keys)}) w
+    CROSS JOIN LATERAL (
+      SELECT * FROM alert a
+      WHERE a.source = w.source AND coalesce(a.organization, '') = w.organization AND a.fingerprint = w.fingerprint
+      ORDER BY a.starts_at DESC LIMIT ${episodesKnown}
+    ) alert`.execute(tx);
+  const counts = new Map<string, number>();
+  for (const row of newest.rows) counts.set(seriesOf(row), (counts.get(seriesOf(row)) ?? 0) + 1);
+  const crowded = keys.filter((key) => (counts.get(seriesOf(key)) ?? 0) >= episodesKnown);
+  if (crowded.length === 0) return newest.rows.map(episodeOf);
+  const older = await sql<EpisodeRow>`
+    SELECT DISTINCT ${columnList}
+    FROM ${recordset(crowded)} w
+    JOIN alert ON alert.source = w.source AND coalesce(alert.organization, '') = w.organization
+      AND alert.fingerprint = w.fingerprint AND (alert.state = 'Firing' OR alert.starts_at = w.starts_at)`.execute(tx);
+  return [...newest.rows, ...older.rows].map(episodeOf);
+}
+
+function recordset(keys: readonly EpisodeKey[]) {
+  const rows = JSON.stringify(
     keys.map((key) => ({
       source: key.source,
       organization: key.organization ?? '',
       fingerprint: key.fingerprint,
-      starts_at: key.startsAt === undefined ? null : new Date(key.startsAt).toISOString(),
+      starts_at: iso(key.startsAt),
     })),
   );
-  const result = await sql<EpisodeRow>`
-    WITH wanted AS MATERIALIZED (
-      SELECT * FROM json_to_recordset(${wanted}::json)
-        AS w(source text, organization text, fingerprint text, starts_at timestamptz)
-    )
-    SELECT ${columnList}
-      FROM (SELECT DISTINCT source, organization, fingerprint FROM wanted) w
-      CROSS JOIN LATERAL (
-        SELECT * FROM alert a
-        WHERE a.source = w.source AND coalesce(a.organization, '') = w.organization AND a.fingerprint = w.fingerprint
-        ORDER BY a.starts_at DESC LIMIT ${episodesKnown}
-      ) alert
-    UNION
-    SELECT ${columnList}
-      FROM wanted w
-      JOIN alert ON alert.source = w.source AND coalesce(alert.organization, '') = w.organization
-        AND alert.fingerprint = w.fingerprint AND alert.starts_at = w.starts_at
-    UNION
-    SELECT ${columnList}
-      FROM wanted w
-      JOIN alert ON alert.source = w.source AND coalesce(alert.organization, '') = w.organization
-        AND alert.fingerprint = w.fingerprint AND alert.state = 'Firing'`.execute(tx);
-  return result.rows.map(episodeOf);
+  return sql`json_to_recordset(${rows}::json)
+    AS w(source text, organization text, fingerprint text, starts_at timestamptz)`;
 }
 
-/** Writes new and changed episodes, each once. */
-export async function saveAlerts(tx: Tx, alerts: readonly Alert[]): Promise<void> {
+/** The alert an episode is one firing of. */
+function seriesOf(key: { source: string; organization: string | null | undefined; fingerprint: string }): string {
+  return JSON.stringify([key.source, key.organization ?? '', key.fingerprint]);
+}
+
+/** Writes new episodes. */
+export async function insertAlerts(tx: Tx, alerts: readonly Alert[]): Promise<void> {
   if (alerts.length === 0) return;
   const rows = JSON.stringify(
     alerts.map((alert) => ({
-      id: alert.id,
+      ...standingOf(alert),
+      ...toldOf(alert),
       source: alert.source,
       organization: alert.organization,
       fingerprint: alert.fingerprint,
       name: alert.name,
       labels: alert.labels,
-      annotations: alert.annotations,
-      generator_url: alert.generatorUrl,
-      external_url: alert.externalUrl,
       starts_at: iso(alert.startsAt),
-      earliest_start: iso(alert.earliestStart),
-      ends_at: iso(alert.endsAt),
-      state: alert.state,
-      fired_at: iso(alert.firedAt),
       first_seen: iso(alert.firstSeen),
-      last_seen: iso(alert.lastSeen),
-      deliveries: alert.deliveries,
       traceparent: alert.traceparent,
     })),
   );
@@ -120,33 +120,43 @@ export async function saveAlerts(tx: Tx, alerts: readonly Alert[]): Promise<void
     FROM json_to_recordset(${rows}::json) AS r(id text, source text, organization text, fingerprint text, name text,
       labels jsonb, annotations jsonb, generator_url text, external_url text, starts_at timestamptz,
       earliest_start timestamptz, ends_at timestamptz, state text, fired_at timestamptz, first_seen timestamptz,
-      last_seen timestamptz, deliveries integer, traceparent text)
-    ON CONFLICT (id) DO UPDATE SET
-      annotations = excluded.annotations, generator_url = excluded.generator_url, external_url = excluded.external_url,
-      earliest_start = excluded.earliest_start, ends_at = excluded.ends_at, state = excluded.state,
-      fired_at = excluded.fired_at, last_seen = excluded.last_seen, deliveries = excluded.deliveries`.execute(tx);
+      last_seen timestamptz, deliveries integer, traceparent text)`.execute(tx);
 }
 
-/** Changes where episodes stand, leaving what their source told about them as it is. */
-export async function saveEpisodes(tx: Tx, episodes: readonly Episode[]): Promise<void> {
+/**
+ * Changes where known episodes stand and, for those that are given as alerts, what their source tells beside the labels:
+ * annotations hold values, and links follow the source when it moves.
+ */
+export async function updateEpisodes(tx: Tx, episodes: readonly (Episode | Alert)[]): Promise<void> {
   if (episodes.length === 0) return;
   const rows = JSON.stringify(
-    episodes.map((episode) => ({
-      id: episode.id,
-      earliest_start: iso(episode.earliestStart),
-      ends_at: iso(episode.endsAt),
-      state: episode.state,
-      fired_at: iso(episode.firedAt),
-      last_seen: iso(episode.lastSeen),
-      deliveries: episode.deliveries,
-    })),
+    episodes.map((episode) => ({ ...standingOf(episode), ...('annotations' in episode ? toldOf(episode) : {}) })),
   );
   await sql`
     UPDATE alert SET earliest_start = r.earliest_start, ends_at = r.ends_at, state = r.state, fired_at = r.fired_at,
-      last_seen = r.last_seen, deliveries = r.deliveries
+      last_seen = r.last_seen, deliveries = r.deliveries, annotations = coalesce(r.annotations, alert.annotations),
+      generator_url = coalesce(r.generator_url, alert.generator_url),
+      external_url = coalesce(r.external_url, alert.external_url)
     FROM json_to_recordset(${rows}::json) AS r(id text, earliest_start timestamptz, ends_at timestamptz, state text,
-      fired_at timestamptz, last_seen timestamptz, deliveries integer)
+      fired_at timestamptz, last_seen timestamptz, deliveries integer, annotations jsonb, generator_url text,
+      external_url text)
     WHERE alert.id = r.id`.execute(tx);
+}
+
+function standingOf(episode: Episode) {
+  return {
+    id: episode.id,
+    earliest_start: iso(episode.earliestStart),
+    ends_at: iso(episode.endsAt),
+    state: episode.state,
+    fired_at: iso(episode.firedAt),
+    last_seen: iso(episode.lastSeen),
+    deliveries: episode.deliveries,
+  };
+}
+
+function toldOf(alert: Alert) {
+  return { annotations: alert.annotations, generator_url: alert.generatorUrl, external_url: alert.externalUrl };
 }
 
 /** Says which incident each alert belongs to. */

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { sql } from 'kysely';
-import { openTestDatabase } from '../../test/open-test-database.ts';
+import { layCable } from '../../test/cable.ts';
+import { openTestDatabase, type TestDatabase } from '../../test/open-test-database.ts';
 import { VirtualClock } from '../clock.ts';
-import type { OpenDatabase } from '../database/open.ts';
+import { openDatabase } from '../database/open.ts';
 import { createIntake } from './intake.ts';
 
-let database: OpenDatabase;
+let database: TestDatabase;
 const clock = new VirtualClock();
 before(async () => {
   database = await openTestDatabase();
@@ -111,6 +112,24 @@ test('a database that does not answer makes it Unavailable within the limit of t
   // Refused, and written all the same: the sender sends it again, and a copy changes nothing.
   while ((await bodies()).length < 2) await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['next', 'slow']);
+});
+
+test('connections that break in the middle of a commit make it Unavailable, and the next one works', async (t) => {
+  if (!database.url) return t.skip('the embedded database has no connections');
+  const cable = await layCable(database.url);
+  const far = await openDatabase({ kind: 'postgres', url: cable.url });
+  t.after(async () => {
+    await far.close();
+    await cable.close();
+  });
+  const intake = createIntake({ db: far.db, clock });
+  cable.hold();
+  const refused = assert.rejects(intake.accept({ source: 'am', body: bodyOf('cut') }), { code: 'Unavailable' });
+  await cable.sent();
+  cable.cut();
+  await refused;
+  await intake.accept({ source: 'am', body: bodyOf('next') });
+  assert.ok((await bodies()).some((row) => row.text === 'next'));
 });
 
 test('stopping commits what was accepted and refuses what comes after', async () => {

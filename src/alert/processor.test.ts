@@ -137,6 +137,31 @@ test('resolved, false resolve, lost resolve and late copy are stored as decided'
   );
 });
 
+test('of an alert with a long history the open episode and the one with the same start are found', async () => {
+  const start = clock.now();
+  const at = (i: number) => ({ startsAt: new Date(start + i * 10 * minute).toISOString() });
+  const over = (i: number) => ({
+    ...at(i),
+    status: 'resolved',
+    endsAt: new Date(start + i * 10 * minute + 1).toISOString(),
+  });
+  for (let i = 1; i <= 12; i++) {
+    await send([alert('Flapping', over(i))]);
+    await process();
+  }
+  await send([alert('Flapping', at(0))]);
+  assert.deepEqual(
+    (await process()).changes.map((c) => c.kind),
+    ['Fired'],
+  );
+  await send([alert('Flapping', at(0)), alert('Flapping', over(1)), alert('Flapping', over(0))]);
+  assert.deepEqual(
+    (await process()).changes.map((c) => c.kind),
+    ['Repeat', 'Repeat', 'ResolvedReported'],
+  );
+  assert.equal((await listAlerts(database.db, { limit: 100 })).length, 13);
+});
+
 test('equal fingerprints of another source or another Organization are other alerts', async () => {
   await send([alert('Same')]);
   await send([alert('Same')], { source: 'am-b' });

@@ -19,7 +19,7 @@ import { messageOf } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { Alert, ChangeKind, Episode, EpisodeChange } from './alert.ts';
 import { decideReport } from './alert-decision.ts';
-import { findEpisodes, saveAlerts, saveEpisodes } from './alert-store.ts';
+import { findEpisodes, insertAlerts, updateEpisodes } from './alert-store.ts';
 import { type DeliveryOutcome, markDeliveries, type PendingDelivery, readPending } from './delivery-store.ts';
 import { type AlertReport, defaultPayloadLimits, type PayloadLimits, parsePayload } from './payload.ts';
 
@@ -29,6 +29,14 @@ const processingLock = 1;
 
 /** Bytes of bodies read at once, so that a pile of large deliveries does not fill the memory: about 10,000 alerts. */
 const batchBytes = 16 * 1024 * 1024;
+
+/**
+ * Waits until no deliveries are processed, and keeps it so until the transaction ends. For whoever changes alerts
+ * otherwise: processing locks alerts first and incidents after, and the two would wait for each other.
+ */
+export async function holdProcessing(tx: Tx): Promise<void> {
+  await sql`SELECT pg_advisory_xact_lock(${lockSpace}::int, ${processingLock}::int)`.execute(tx);
+}
 
 export interface Processed {
   /** Deliveries that left the state Pending. 0: there were none, or another replica is at it. */
@@ -109,9 +117,9 @@ async function processBatch(tx: Tx, pending: readonly PendingDelivery[], options
   }
   const ledger = new Ledger(await findEpisodes(tx, told.map(keyOf)), options.now);
   for (const one of told) ledger.apply(one);
-  const { changes, alerts, episodes } = ledger.close();
-  await saveEpisodes(tx, episodes);
-  await saveAlerts(tx, alerts);
+  const { changes, opened, changed } = ledger.close();
+  await updateEpisodes(tx, changed);
+  await insertAlerts(tx, opened);
   await markDeliveries(tx, outcomes, options.now);
   result.changes = changes;
   for (const change of changes) result.entries.push(...changeEntry(change, options.now));
@@ -142,6 +150,7 @@ function outcomeOf(
 /** All episodes a batch touches, as they stand while it is read. */
 class Ledger {
   readonly #now: number;
+  readonly #known: ReadonlySet<string>;
   readonly #series = new Map<string, Map<string, Episode>>();
   /** What was last told about each episode that was told about. */
   readonly #lastTold = new Map<string, Told>();
@@ -151,6 +160,7 @@ class Ledger {
 
   constructor(known: readonly Episode[], now: number) {
     this.#now = now;
+    this.#known = new Set(known.map((episode) => episode.id));
     for (const episode of known) this.#seriesOf(episode).set(episode.id, episode);
   }
 
@@ -171,8 +181,8 @@ class Ledger {
     }
   }
 
-  /** The changes, with each alert as it stands now; `alerts` and `episodes` are what there is to save, told about or not. */
-  close(): { changes: EpisodeChange[]; alerts: Alert[]; episodes: Episode[] } {
+  /** The changes, with each alert as it stands now, and what there is to save. */
+  close(): { changes: EpisodeChange[]; opened: Alert[]; changed: (Episode | Alert)[] } {
     const made = new Map<string, Alert>();
     const alertOf = (episodeId: string, told: Told): Alert => {
       const known = made.get(episodeId);
@@ -197,11 +207,12 @@ class Ledger {
       alert: alertOf(episodeId, told),
       deliveryId: told.delivery.id,
     }));
-    const episodes = [...this.#touched.values()];
+    const told = [...this.#lastTold].map(([id, last]) => alertOf(id, last));
+    const untold = [...this.#touched.values()].filter((episode) => !this.#lastTold.has(episode.id));
     return {
       changes,
-      alerts: [...this.#lastTold].map(([id, told]) => alertOf(id, told)),
-      episodes: episodes.filter((episode) => !this.#lastTold.has(episode.id)),
+      opened: told.filter((alert) => !this.#known.has(alert.id)),
+      changed: [...untold, ...told.filter((alert) => this.#known.has(alert.id))],
     };
   }
 

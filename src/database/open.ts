@@ -68,6 +68,8 @@ async function connectPostgres(location: { url: string; poolSize?: number }): Pr
   });
   // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
   pool.on('error', () => {});
+  // The same for one that breaks while it is in use: whoever uses it gets the error from its query.
+  pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   return { db, kind: 'postgres', ping: () => ping(db), close: () => db.destroy() };
 }

@@ -4,6 +4,7 @@
  */
 import type { Alert } from '../alert/alert.ts';
 import { alertsOfIncidents, closeAlerts } from '../alert/alert-store.ts';
+import { holdProcessing } from '../alert/processor.ts';
 import type { RecordEntry } from '../audit/record.ts';
 import { appendRecord } from '../audit/record-store.ts';
 import type { Clock } from '../clock.ts';
@@ -134,6 +135,7 @@ async function conclude(
   answers: readonly CheckAnswer[],
   now: number,
 ): Promise<CheckedIncident> {
+  await holdProcessing(tx);
   const [incident] = await lockIncidents(tx, { ids: [seen.id] });
   if (!incident || incident.version !== seen.version) {
     if (incident)
