@@ -68,6 +68,7 @@ export function kubernetesFacts(api: Api): readonly Ruled<FactDefinition>[] {
     workload(api, 'daemonSet', 'DaemonSet', daemonSetFact),
     ...podFacts(api),
     ...memoryFacts(api),
+    ...clusterFacts(api),
     ...objectFacts(api),
   ];
 }
@@ -176,29 +177,7 @@ function memoryFacts(api: Api): readonly Ruled<FactDefinition>[] {
   ];
 }
 
-function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
-  const identity = [
-    parameter('apiVersion', 'API group and version, e.g. cert-manager.io/v1.'),
-    parameter('kind', 'Kind; Secret is refused.'),
-    parameter('namespace', 'Namespace; "-" for a kind without namespaces.'),
-    parameter('name', 'Name.'),
-  ];
-  const object = async (context: Parameters<FactDefinition['read']>[0], args: readonly Json[]) => {
-    const [apiVersion, kind, space, name] = identity.map((one, index) => textArgument(args, index, one.name)) as [
-      string,
-      string,
-      string,
-      string,
-    ];
-    if (kind === 'Secret')
-      throw new CatalystError('BadRequest', 'a Secret may not be read as a fact: its values would be on record');
-    return api().get<KubernetesObject>(context, {
-      apiVersion,
-      kind,
-      name,
-      ...(space === '-' ? {} : { namespace: space }),
-    });
-  };
+function clusterFacts(api: Api): readonly Ruled<FactDefinition>[] {
   return [
     {
       rules: [rule('', 'nodes', 'get')],
@@ -239,6 +218,33 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
         },
       },
     },
+  ];
+}
+
+function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
+  const identity = [
+    parameter('apiVersion', 'API group and version, e.g. cert-manager.io/v1.'),
+    parameter('kind', 'Kind; Secret is refused.'),
+    parameter('namespace', 'Namespace; "-" for a kind without namespaces.'),
+    parameter('name', 'Name.'),
+  ];
+  const object = async (context: Parameters<FactDefinition['read']>[0], args: readonly Json[]) => {
+    const [apiVersion, kind, space, name] = identity.map((one, index) => textArgument(args, index, one.name)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    if (kind === 'Secret')
+      throw new CatalystError('BadRequest', 'a Secret may not be read as a fact: its values would be on record');
+    return api().get<KubernetesObject>(context, {
+      apiVersion,
+      kind,
+      name,
+      ...(space === '-' ? {} : { namespace: space }),
+    });
+  };
+  return [
     {
       rules: [],
       verbsOnNamed: ['get'],
