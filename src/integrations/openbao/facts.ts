@@ -93,7 +93,8 @@ function fact(
   read: (context: CallContext) => Promise<boolean | number | string>,
 ): FactDefinition {
   const returns = typeof example === 'boolean' ? 'bool' : typeof example === 'number' ? 'int' : 'string';
-  return { name, description, returns, example, read };
+  // Async, so that what is thrown before the first wait is a rejection too.
+  return { name, description, returns, example, read: async (context) => read(context) };
 }
 
 async function isActive(context: CallContext, client: OpenBaoClient): Promise<boolean> {
