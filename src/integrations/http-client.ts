@@ -4,18 +4,10 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { LookupFunction } from 'node:net';
-import { CatalystError, messageOf } from '../errors.ts';
+import { CatalystError } from '../errors.ts';
 import type { CallContext } from './contract.ts';
-import {
-  BodyTooLarge,
-  createAgent,
-  type RawAnswer,
-  readBody,
-  readLines,
-  send,
-  type TlsMaterial,
-  TransportError,
-} from './http-transport.ts';
+import { type Call, ErrorMaker } from './http-errors.ts';
+import { createAgent, type RawAnswer, readBody, readLines, send, type TlsMaterial } from './http-transport.ts';
 
 export interface HttpClientOptions {
   /** Name of the other system, for messages: `Prometheus`. */
@@ -81,55 +73,26 @@ const readBackoffMs = 200;
 /** A system that asks for a longer wait than this is left to the caller's own retry. */
 const maxRetryAfterMs = 3_000;
 
-interface Call {
-  url: URL;
-  method: string;
-  safe: boolean;
-  /** `GET /api/v1/query`: never the query, which may hold more than a message should. */
-  label: string;
+export function createHttpClient(options: HttpClientOptions): HttpClient {
+  return new NodeHttpClient(options);
 }
 
-export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const errors = new ErrorMaker(options);
-  const agents = new AgentPool(options.tls);
+class NodeHttpClient implements HttpClient {
+  readonly #options: HttpClientOptions;
+  readonly #errors: ErrorMaker;
+  readonly #agents: AgentPool;
 
-  async function open(context: CallContext, request: HttpRequest, call: Call, signal: AbortSignal): Promise<RawAnswer> {
-    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'catalyst-sre' };
-    if (request.json !== undefined) headers['content-type'] = 'application/json';
-    if (context.traceparent !== undefined) headers.traceparent = context.traceparent;
-    Object.assign(headers, await options.headers?.(), request.headers);
-    const body = request.json === undefined ? request.body : JSON.stringify(request.json);
-    return send({
-      url: call.url,
-      method: call.method,
-      headers,
-      ...(body === undefined ? {} : { body }),
-      signal,
-      agent: await agents.get(call.url.protocol, call.safe),
-      ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
-    });
+  constructor(options: HttpClientOptions) {
+    this.#options = options;
+    this.#errors = new ErrorMaker(options);
+    this.#agents = new AgentPool(options.tls);
   }
 
-  async function once(context: CallContext, request: HttpRequest, call: Call): Promise<HttpAnswer> {
-    const limit = startLimit(context, request.timeoutMs ?? options.timeoutMs ?? defaultTimeoutMs);
-    try {
-      const answer = await open(context, request, call, limit.signal);
-      const body = await readBody(answer.stream, request.maxBytes ?? options.maxBytes ?? defaultMaxBytes);
-      const { status, headers } = answer;
-      if ((status >= 200 && status < 300) || request.accept?.includes(status)) return { status, headers, body };
-      throw errors.fromStatus(call, status, headers, body);
-    } catch (error) {
-      throw errors.from(call, error, limit.reason());
-    } finally {
-      limit.end();
-    }
-  }
-
-  async function request(context: CallContext, wanted: HttpRequest): Promise<HttpAnswer> {
-    const call = callOf(options.baseUrl, wanted);
+  async request(context: CallContext, wanted: HttpRequest): Promise<HttpAnswer> {
+    const call = callOf(this.#options.baseUrl, wanted);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await once(context, wanted, call);
+        return await this.#once(context, wanted, call);
       } catch (error) {
         const wait = retryWait(error, attempt);
         if (!call.safe || wait === undefined || context.signal.aborted) throw error;
@@ -140,47 +103,88 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     }
   }
 
-  async function* lines(context: CallContext, wanted: HttpRequest, idleMs: number): AsyncGenerator<string> {
-    const call = callOf(options.baseUrl, wanted);
-    let limit = startLimit(context, idleMs);
+  async json(context: CallContext, wanted: HttpRequest): Promise<unknown> {
+    const answer = await this.request(context, wanted);
+    try {
+      return JSON.parse(answer.body) as unknown;
+    } catch (error) {
+      throw this.#errors.notJson(callOf(this.#options.baseUrl, wanted), error);
+    }
+  }
+
+  async *lines(context: CallContext, wanted: HttpRequest, idleMs: number): AsyncGenerator<string> {
+    const call = callOf(this.#options.baseUrl, wanted);
     const stopper = new AbortController();
-    const watchdog = () => {
+    const watch = (): Limit => {
+      const limit = startLimit(context, idleMs);
       limit.signal.addEventListener('abort', () => stopper.abort(limit.signal.reason), { once: true });
+      return limit;
     };
-    watchdog();
+    let limit = watch();
     const touch = () => {
       limit.end();
-      limit = startLimit(context, idleMs);
-      watchdog();
+      limit = watch();
     };
     try {
-      const answer = await open(context, wanted, call, stopper.signal);
+      const answer = await this.#open(context, wanted, call, stopper.signal);
       if (answer.status < 200 || answer.status >= 300) {
-        const body = await readBody(answer.stream, options.maxBytes ?? defaultMaxBytes);
-        throw errors.fromStatus(call, answer.status, answer.headers, body);
+        const body = await readBody(answer.stream, this.#maxBytes(wanted));
+        throw this.#errors.fromStatus(call, answer.status, answer.headers, body);
       }
-      yield* readLines(answer.stream, options.maxBytes ?? defaultMaxBytes, touch);
+      yield* readLines(answer.stream, this.#maxBytes(wanted), touch);
     } catch (error) {
-      throw errors.from(call, error, limit.reason());
+      throw this.#errors.from(call, error, limit.reason());
     } finally {
       limit.end();
       stopper.abort(new Error('the reader has gone'));
     }
   }
 
-  return {
-    request,
-    json: async (context, wanted) => {
-      const answer = await request(context, wanted);
-      try {
-        return JSON.parse(answer.body) as unknown;
-      } catch (error) {
-        throw errors.notJson(callOf(options.baseUrl, wanted), error);
-      }
-    },
-    lines,
-    close: () => agents.close(),
-  };
+  close(): void {
+    this.#agents.close();
+  }
+
+  async #once(context: CallContext, wanted: HttpRequest, call: Call): Promise<HttpAnswer> {
+    const limit = startLimit(context, wanted.timeoutMs ?? this.#options.timeoutMs ?? defaultTimeoutMs);
+    try {
+      const answer = await this.#open(context, wanted, call, limit.signal);
+      const body = await readBody(answer.stream, this.#maxBytes(wanted));
+      const { status, headers } = answer;
+      if ((status >= 200 && status < 300) || wanted.accept?.includes(status)) return { status, headers, body };
+      throw this.#errors.fromStatus(call, status, headers, body);
+    } catch (error) {
+      throw this.#errors.from(call, error, limit.reason());
+    } finally {
+      limit.end();
+    }
+  }
+
+  async #open(context: CallContext, wanted: HttpRequest, call: Call, signal: AbortSignal): Promise<RawAnswer> {
+    const { lookup } = this.#options;
+    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'catalyst-sre' };
+    if (wanted.json !== undefined) headers['content-type'] = 'application/json';
+    if (context.traceparent !== undefined) headers.traceparent = context.traceparent;
+    // What the system is configured with comes last: a caller's header never replaces a credential.
+    Object.assign(headers, lowerCase(wanted.headers ?? {}), await this.#options.headers?.());
+    const body = wanted.json === undefined ? wanted.body : JSON.stringify(wanted.json);
+    return send({
+      url: call.url,
+      method: call.method,
+      headers,
+      ...(body === undefined ? {} : { body }),
+      signal,
+      agent: await this.#agents.get(call.url.protocol, call.safe),
+      ...(lookup === undefined ? {} : { lookup }),
+    });
+  }
+
+  #maxBytes(wanted: HttpRequest): number {
+    return wanted.maxBytes ?? this.#options.maxBytes ?? defaultMaxBytes;
+  }
+}
+
+function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /** Builds the URL of a request; the path may not leave the base URL's host. */
@@ -260,117 +264,4 @@ class AgentPool {
     for (const agent of this.#agents.values()) agent.destroy();
     this.#agents = new Map();
   }
-}
-
-/** Turns what can go wrong into CatalystErrors. */
-class ErrorMaker {
-  readonly #options: HttpClientOptions;
-
-  constructor(options: HttpClientOptions) {
-    this.#options = options;
-  }
-
-  fromStatus(call: Call, status: number, headers: IncomingHttpHeaders, body: string): CatalystError {
-    const { system } = this.#options;
-    const said = this.#said(body);
-    const details: Record<string, unknown> = {
-      system,
-      status,
-      request: call.label,
-      ...(said === undefined ? {} : { said }),
-    };
-    const sentence = `${system} answered ${call.label} with ${status}${said === undefined ? '' : `: ${said}`}`;
-    if (status >= 300 && status < 400) {
-      return new CatalystError(
-        'UpstreamRefused',
-        `${system} answered ${call.label} with a redirect, which is not followed`,
-        {
-          details,
-          hint: 'Configure the address the system finally answers on.',
-          certain: true,
-        },
-      );
-    }
-    if (status === 401 || status === 403) {
-      return new CatalystError('UpstreamRefused', sentence, {
-        details,
-        hint: `Check the credentials configured for ${system} and what they may do.`,
-        certain: true,
-      });
-    }
-    if (status === 404 || status === 410) return new CatalystError('NotFound', sentence, { details, certain: true });
-    if (status === 409 || status === 412) return new CatalystError('Conflict', sentence, { details, certain: true });
-    if (status === 429 || status === 425) {
-      const retryAfterMs = retryAfter(headers['retry-after']);
-      if (retryAfterMs !== undefined) details.retryAfterMs = retryAfterMs;
-      // Turned away at the door: nothing was done.
-      return new CatalystError('UpstreamUnavailable', sentence, { details, certain: true });
-    }
-    if (status === 408 || status >= 500) {
-      const retryAfterMs = retryAfter(headers['retry-after']);
-      if (retryAfterMs !== undefined) details.retryAfterMs = retryAfterMs;
-      return new CatalystError('UpstreamUnavailable', sentence, { details, certain: call.safe });
-    }
-    return new CatalystError('UpstreamRefused', sentence, { details, certain: true });
-  }
-
-  from(call: Call, error: unknown, limit: 'caller' | 'own' | undefined): CatalystError {
-    if (error instanceof CatalystError) return error;
-    const { system } = this.#options;
-    const details = { system, request: call.label };
-    const certain = call.safe || (error instanceof TransportError && !error.sent);
-    if (limit !== undefined) {
-      const whose = limit === 'caller' ? 'the limit of time given' : 'the limit of time for one request';
-      return new CatalystError('TimedOut', `${system} did not answer ${call.label} within ${whose}`, {
-        cause: error,
-        details,
-        certain,
-      });
-    }
-    if (error instanceof BodyTooLarge) {
-      return new CatalystError('UpstreamRefused', `${system}, ${call.label}: ${error.message}`, {
-        cause: error,
-        details,
-        certain: call.safe,
-      });
-    }
-    const sentence = `${system} could not be reached for ${call.label}: ${this.#redact(messageOf(error))}`;
-    return new CatalystError('UpstreamUnavailable', sentence, {
-      cause: error,
-      details,
-      certain,
-      hint: `Check that ${system} runs and that the address configured for it is right.`,
-    });
-  }
-
-  notJson(call: Call, cause: unknown): CatalystError {
-    const { system } = this.#options;
-    // The parser's own message quotes the body, which may hold a secret.
-    return new CatalystError('UpstreamRefused', `${system} did not answer ${call.label} with JSON`, {
-      cause: new Error(cause instanceof Error ? cause.name : 'SyntaxError'),
-      details: { system, request: call.label },
-      hint: `Check that the address configured for ${system} is its API and not a page in front of it.`,
-      certain: call.safe,
-    });
-  }
-
-  #said(body: string): string | undefined {
-    let said: string | undefined;
-    try {
-      said = this.#options.explain?.(JSON.parse(body));
-    } catch {
-      // Not JSON: nothing the other system said on purpose.
-    }
-    // Long enough for a sentence, short enough for a log line.
-    return said === undefined ? undefined : this.#redact(said.replaceAll(/\s+/g, ' ').slice(0, 300));
-  }
-
-  #redact(text: string): string {
-    return this.#options.redact?.(text) ?? text;
-  }
-}
-
-/** `Retry-After` in milliseconds where it is given in seconds; a date is left to the caller's own pace. */
-function retryAfter(header: string | undefined): number | undefined {
-  return header !== undefined && /^[0-9]{1,6}$/.test(header) ? Number(header) * 1000 : undefined;
 }

@@ -1,6 +1,6 @@
 /** What can be observed of a cluster. */
 import { CatalystError } from '../../errors.ts';
-import type { FactDefinition, FactType, Json } from '../contract.ts';
+import type { CallContext, FactDefinition, FactType, Json } from '../contract.ts';
 import { isObject, reachable, textArgument } from '../define.ts';
 import type { KubernetesApi } from './client.ts';
 import type { Condition, KubernetesEvent, KubernetesObject, Pod, PodMetrics, Workload } from './objects.ts';
@@ -68,6 +68,7 @@ export function kubernetesFacts(api: Api): readonly Ruled<FactDefinition>[] {
     workload(api, 'daemonSet', 'DaemonSet', daemonSetFact),
     ...podFacts(api),
     ...memoryFacts(api),
+    ...clusterFacts(api),
     ...objectFacts(api),
   ];
 }
@@ -87,7 +88,7 @@ function workload(api: Api, name: string, kind: string, read: (object: Workload)
 }
 
 function podFacts(api: Api): readonly Ruled<FactDefinition>[] {
-  const pods = async (context: Parameters<FactDefinition['read']>[0], args: readonly Json[]) => {
+  const pods = async (context: CallContext, args: readonly Json[]) => {
     const place = await api().place(context, 'Pod');
     const labelSelector = textArgument(args, 1, 'selector');
     return (await api().list<Pod>(context, place, textArgument(args, 0, 'namespace'), { labelSelector })).items;
@@ -131,7 +132,7 @@ function podFacts(api: Api): readonly Ruled<FactDefinition>[] {
 }
 
 function memoryFacts(api: Api): readonly Ruled<FactDefinition>[] {
-  const read = async (context: Parameters<FactDefinition['read']>[0], args: readonly Json[]) => {
+  const read = async (context: CallContext, args: readonly Json[]) => {
     const place = { apiVersion: 'metrics.k8s.io/v1beta1', kind: 'PodMetrics', plural: 'pods', namespaced: true };
     const options = { labelSelector: textArgument(args, 1, 'selector') };
     const { items } = await api().list<PodMetrics>(context, place, textArgument(args, 0, 'namespace'), options);
@@ -176,29 +177,7 @@ function memoryFacts(api: Api): readonly Ruled<FactDefinition>[] {
   ];
 }
 
-function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
-  const identity = [
-    parameter('apiVersion', 'API group and version, e.g. cert-manager.io/v1.'),
-    parameter('kind', 'Kind; Secret is refused.'),
-    parameter('namespace', 'Namespace; "-" for a kind without namespaces.'),
-    parameter('name', 'Name.'),
-  ];
-  const object = async (context: Parameters<FactDefinition['read']>[0], args: readonly Json[]) => {
-    const [apiVersion, kind, space, name] = identity.map((one, index) => textArgument(args, index, one.name)) as [
-      string,
-      string,
-      string,
-      string,
-    ];
-    if (kind === 'Secret')
-      throw new CatalystError('BadRequest', 'a Secret may not be read as a fact: its values would be on record');
-    return api().get<KubernetesObject>(context, {
-      apiVersion,
-      kind,
-      name,
-      ...(space === '-' ? {} : { namespace: space }),
-    });
-  };
+function clusterFacts(api: Api): readonly Ruled<FactDefinition>[] {
   return [
     {
       rules: [rule('', 'nodes', 'get')],
@@ -239,6 +218,29 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
         },
       },
     },
+  ];
+}
+
+/** Parameters that name an object of any kind. */
+const identity = [
+  parameter('apiVersion', 'API group and version, e.g. cert-manager.io/v1.'),
+  parameter('kind', 'Kind; Secret is refused.'),
+  parameter('namespace', 'Namespace; "-" for a kind without namespaces.'),
+  parameter('name', 'Name.'),
+];
+
+async function namedObject(api: Api, context: CallContext, args: readonly Json[]): Promise<KubernetesObject> {
+  const [apiVersion = '', kind = '', namespace = '', name = ''] = identity.map((one, index) =>
+    textArgument(args, index, one.name),
+  );
+  if (kind === 'Secret') {
+    throw new CatalystError('BadRequest', 'a Secret may not be read as a fact: its values would be on record');
+  }
+  return api().get<KubernetesObject>(context, { apiVersion, kind, name, ...(namespace === '-' ? {} : { namespace }) });
+}
+
+function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
+  return [
     {
       rules: [],
       verbsOnNamed: ['get'],
@@ -249,7 +251,7 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
         returns: 'map<string, dyn>',
         example: { kind: 'Cluster', status: { currentPrimary: 'gitea-db-1' } },
         async read(context, args) {
-          const whole = await object(context, args);
+          const whole = await namedObject(api, context, args);
           const { managedFields: _, ...metadata } = whole.metadata;
           return { ...whole, metadata } as unknown as Json;
         },
@@ -267,7 +269,7 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
         example: 'True',
         async read(context, args) {
           const type = textArgument(args, identity.length, 'type');
-          const conditions = (await object(context, args)).status?.conditions;
+          const conditions = (await namedObject(api, context, args)).status?.conditions;
           const found = Array.isArray(conditions)
             ? (conditions as Condition[]).find((one) => isObject(one) && one.type === type)
             : undefined;

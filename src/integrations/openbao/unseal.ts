@@ -7,7 +7,7 @@ import { CatalystError } from '../../errors.ts';
 import type { ActionDefinition, CallContext, EffectContext } from '../contract.ts';
 import { defineAction } from '../define.ts';
 import type { OpenBaoClient, PodStatus, SealStatus } from './client.ts';
-import { askedPods } from './facts.ts';
+import { askAll } from './facts.ts';
 
 const Input = Type.Object(
   {
@@ -43,8 +43,7 @@ export function unsealAction(client: () => OpenBaoClient, shares: () => Promise<
           hint: 'Without it a person gives the shares: bao operator unseal.',
         });
       }
-      await askedPods(context, client());
-      const before = summary(await client().statuses(context));
+      const before = summary(await askAll(context, client()));
       // Too few shares, or a seal that is not Shamir: known before anything is promised.
       for (const { status } of before.pods.filter((pod) => pod.status.sealed)) refuseUnfit(status);
       if (before.sealed.length > 0) await enoughShares(shares, before.threshold);
@@ -52,8 +51,7 @@ export function unsealAction(client: () => OpenBaoClient, shares: () => Promise<
       return journaled;
     },
     async execute(context) {
-      await askedPods(context, client());
-      const { sealed, unsealed, unreachable } = summary(await client().statuses(context));
+      const { sealed, unsealed, unreachable } = summary(await askAll(context, client()));
       const done: string[] = [];
       for (const address of sealed) {
         try {
