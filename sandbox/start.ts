@@ -68,51 +68,29 @@ export interface Sandbox {
 
 const secret = () => randomBytes(20).toString('hex');
 
+/** What the servers look at. */
+interface Systems {
+  clock: Clock;
+  world: World;
+  prometheus: Prometheus;
+  alertmanager: Alertmanager;
+  forge: Forge;
+}
+
 /** Starts everything; resolves when every server listens. */
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
-  const { clock = systemClock, host = '127.0.0.1', ports = {}, speed = 1 } = options;
+  const { clock = systemClock, speed = 1, sharesDirectory } = options;
   const world = new World(clock, speed);
   const alertmanager = new Alertmanager(clock, world.pace);
   alertmanager.webhook = options.alertWebhook;
   const prometheus = new Prometheus(world, (alerts) => alertmanager.receive(alerts));
   const forge = new Forge(clock, world.pace, options.legacyGitea);
-  const tokens = { kubernetes: secret(), readOnly: secret(), gitea: secret() };
   const running: Listening[] = [];
-  const at = (name: ServerName) => ({ host, port: ports[name] ?? 0 });
-  const start = async <T extends Listening>(starting: Promise<T>): Promise<T> => {
-    const listening = await starting;
-    running.push(listening);
-    return listening;
-  };
   const closeAll = async () => {
     await Promise.all(running.map((listening) => listening.close()));
   };
   try {
-    const kubernetes = await start(
-      startKubernetes({
-        ...at('kubernetes'),
-        store: world.store,
-        clock,
-        token: tokens.kubernetes,
-        readOnlyToken: tokens.readOnly,
-        virtual: (type, namespace) => world.podMetrics(type, namespace),
-        podLog: (pod) => world.podLog(pod),
-      }),
-    );
-    const pods: { name: string; url: string }[] = [];
-    for (const node of world.bao.nodes) {
-      const isRunning = () => world.isRunning('openbao', node.name);
-      const bao = await start(startBao({ ...at(node.name as ServerName), cluster: world.bao, node, clock, isRunning }));
-      pods.push({ name: node.name, url: bao.url });
-    }
-    const spire = await start(startSpire(world, host, at('spire').port));
-    const prometheusServer = await start(startPrometheus({ ...at('prometheus'), prometheus, clock }));
-    const alertmanagerServer = await start(startAlertmanager({ ...at('alertmanager'), alertmanager, clock }));
-    const gitea = await start(startGitea({ ...at('gitea'), forge, token: tokens.gitea }));
-    const pager = await start(startPager(clock, host, at('pager').port));
-    prometheus.externalUrl = prometheusServer.url;
-    alertmanager.externalUrl = alertmanagerServer.url;
-    const { sharesDirectory } = options;
+    const servers = await startServers({ clock, world, prometheus, alertmanager, forge }, options, running);
     if (sharesDirectory !== undefined) await layShares(sharesDirectory, world.bao.shares);
     const loop = startLoop(world, () => {
       world.tick();
@@ -121,23 +99,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       forge.tick();
     });
     return {
-      kubernetes: { url: kubernetes.url, token: tokens.kubernetes, readOnlyToken: tokens.readOnly },
-      openbao: {
-        pods,
-        shares: world.bao.shares,
-        rootToken: world.bao.rootToken,
-        ...(sharesDirectory === undefined ? {} : { unsealSharesDirectory: sharesDirectory }),
-      },
-      spire: { url: spire.url },
-      prometheus: { url: prometheusServer.url },
-      alertmanager: {
-        url: alertmanagerServer.url,
-        setWebhook: (webhook) => {
-          alertmanager.webhook = webhook;
-        },
-      },
-      gitea: { url: gitea.url, token: tokens.gitea },
-      pager: { url: pager.url, received: pager.received, failNext: pager.failNext },
+      ...servers,
       world,
       inject: (fault) => FAULTS[fault].inject(world),
       isHealthy: (fault) => FAULTS[fault].isHealthy(world),
@@ -152,6 +114,54 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     await closeAll();
     throw error;
   }
+}
+
+type Servers = Pick<Sandbox, 'kubernetes' | 'openbao' | 'spire' | 'prometheus' | 'alertmanager' | 'gitea' | 'pager'>;
+
+/** Starts the servers one by one; those that listen are in `running`, whatever happens to the next. */
+async function startServers(systems: Systems, options: SandboxOptions, running: Listening[]): Promise<Servers> {
+  const { clock, world, prometheus, alertmanager, forge } = systems;
+  const { host = '127.0.0.1', ports = {}, sharesDirectory } = options;
+  const at = (name: ServerName) => ({ host, port: ports[name] ?? 0 });
+  const start = async <T extends Listening>(starting: Promise<T>): Promise<T> => {
+    const listening = await starting;
+    running.push(listening);
+    return listening;
+  };
+  const kubernetes = { token: secret(), readOnlyToken: secret() };
+  const virtual = world.podMetrics.bind(world);
+  const podLog = world.podLog.bind(world);
+  const api = await start(
+    startKubernetes({ ...at('kubernetes'), ...kubernetes, store: world.store, clock, virtual, podLog }),
+  );
+  const { bao: cluster } = world;
+  const pods: { name: string; url: string }[] = [];
+  for (const node of cluster.nodes) {
+    const isRunning = () => world.isRunning('openbao', node.name);
+    const { url } = await start(startBao({ ...at(node.name as ServerName), cluster, node, clock, isRunning }));
+    pods.push({ name: node.name, url });
+  }
+  const spire = await start(startSpire(world, host, at('spire').port));
+  const query = await start(startPrometheus({ ...at('prometheus'), prometheus, clock }));
+  const alerts = await start(startAlertmanager({ ...at('alertmanager'), alertmanager, clock }));
+  const token = secret();
+  const gitea = await start(startGitea({ ...at('gitea'), forge, token }));
+  const pager = await start(startPager(clock, host, at('pager').port));
+  prometheus.externalUrl = query.url;
+  alertmanager.externalUrl = alerts.url;
+  const setWebhook = (webhook: Webhook | undefined) => {
+    alertmanager.webhook = webhook;
+  };
+  const directory = sharesDirectory === undefined ? {} : { unsealSharesDirectory: sharesDirectory };
+  return {
+    kubernetes: { url: api.url, ...kubernetes },
+    openbao: { pods, shares: cluster.shares, rootToken: cluster.rootToken, ...directory },
+    spire: { url: spire.url },
+    prometheus: { url: query.url },
+    alertmanager: { url: alerts.url, setWebhook },
+    gitea: { url: gitea.url, token },
+    pager: { url: pager.url, received: pager.received, failNext: pager.failNext },
+  };
 }
 
 /** Takes a step each tick of the clock. A step that throws ends the process loudly: the world would be a lie. */

@@ -37,6 +37,14 @@ class SchemaError extends Error {
 const WRONG_TYPE = 601;
 const REQUIRED = 602;
 
+const METHODS: Record<string, string> = {
+  '/status': 'GET',
+  '/receivers': 'GET',
+  '/alerts': 'GET,POST',
+  '/alerts/groups': 'GET',
+  '/silences': 'GET,POST',
+};
+
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Starts the API. */
@@ -84,10 +92,9 @@ function route(manager: Alertmanager, call: Call): Answer {
       return postSilence(manager, call);
   }
   if (parts.length === 4 && parts[2] === 'silence' && path.startsWith('/api/v2/')) return oneSilence(manager, call);
-  const paths = ['/status', '/receivers', '/alerts', '/alerts/groups', '/silences'];
-  if (paths.includes(`/${parts.slice(2).join('/')}`)) {
-    throw new SchemaError(405, 405, `method ${method} is not allowed, but [GET,POST] are`);
-  }
+  if (!path.startsWith('/api/v2/')) return sendText(call, 404, '404 page not found\n');
+  const allowed = METHODS[`/${parts.slice(2).join('/')}`];
+  if (allowed) throw new SchemaError(405, 405, `method ${method} is not allowed, but [${allowed}] are`);
   throw new SchemaError(404, 404, `path ${path} was not found`);
 }
 
@@ -177,7 +184,7 @@ function postAlerts(manager: Alertmanager, call: Call): Answer {
   const alerts = body.map((item: unknown, at): NewAlert => {
     const tree = isTree(item) ? item : {};
     const labels = required(tree, 'labels', `${at}.`);
-    for (const name of ['startsAt', 'endsAt']) dateTime(tree[name], `${at}.${name}`);
+    for (const name of ['startsAt', 'endsAt']) dateTime(tree[name], `${at}.${name}`, 'alerts');
     return { ...tree, labels } as NewAlert;
   });
   // The valid ones are kept even when others are refused.
@@ -197,11 +204,12 @@ function problemOf({ labels, startsAt, endsAt }: NewAlert): string | undefined {
   return undefined;
 }
 
-function dateTime(value: unknown, where: string): number {
+function dateTime(value: unknown, where: string, what: string): number {
   if (value === undefined) return Number.NaN;
   const parsed = typeof value === 'string' ? Date.parse(value) : Number.NaN;
   if (Number.isFinite(parsed)) return parsed;
-  throw new SchemaError(422, WRONG_TYPE, `${where} in body must be of type date-time: ${JSON.stringify(value)}`);
+  const why = `parsing time ${JSON.stringify(value)} of ${where}`;
+  throw new SchemaError(400, 400, `parsing ${what} body from "" failed, because ${why}`);
 }
 
 function silenceBody(manager: Alertmanager, silence: Silence) {
@@ -235,7 +243,7 @@ function postSilence(manager: Alertmanager, call: Call): Answer {
   if (!isTree(body))
     throw new SchemaError(400, 400, 'parsing silence body from "" failed, because it is not an object');
   const text = (name: string) => String(required(body, name));
-  const when = (name: string) => dateTime(required(body, name), name);
+  const when = (name: string) => dateTime(required(body, name), name, 'silence');
   const list = required(body, 'matchers');
   if (!Array.isArray(list) || list.length === 0) {
     throw new SchemaError(422, 612, 'matchers in body should have at least 1 items');

@@ -243,9 +243,10 @@ describe('the body', () => {
 
 describe('fingerprints', () => {
   it('are those of Prometheus: FNV-1a of the sorted labels', () => {
-    // The offset basis of the hash itself, and a value independent of the order of the labels.
-    assert.equal(fingerprint({}), 'cbf29ce484222325');
-    assert.equal(fingerprint({ a: '1', b: '2' }), fingerprint({ b: '2', a: '1' }));
-    assert.notEqual(fingerprint({ a: '1' }), fingerprint({ a: '2' }));
+    assert.equal(fingerprint({}), 'cbf29ce484222325', 'the offset basis of the hash itself');
+    // As Alertmanager 0.25 answers for these labels, in whatever order they come.
+    const labels = { severity: 'critical', alertname: 'Z', pod: 'a', namespace: 'n' };
+    assert.equal(fingerprint(labels), '5b9bdcb15ebe66f9');
+    assert.equal(fingerprint({ ...labels, pod: 'b' }), '908acb4dc165dc76');
   });
 });

@@ -80,6 +80,7 @@ function promote(context: Context, deployment: Workload, owned: Workload[], curr
       draft.metadata.annotations = { ...draft.metadata.annotations, [REVISION]: revision };
     });
   }
+  if (deployment.metadata.annotations?.[REVISION] === revision) return;
   store.edit(store.types.ofKind('apps/v1', 'Deployment'), deployment, CONTROLLER, (draft) => {
     draft.metadata.annotations = { ...draft.metadata.annotations, [REVISION]: revision };
   });

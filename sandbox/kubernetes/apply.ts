@@ -9,7 +9,7 @@ import {
   type Writer,
 } from './field-ownership.ts';
 import type { KubeObject, ManagedFieldsEntry, Tree } from './object.ts';
-import { isTree, sameJson } from './object.ts';
+import { copyJson, isTree, sameJson } from './object.ts';
 import { strategicMergePatch } from './patch.ts';
 import { ApiError } from './status.ts';
 
@@ -33,7 +33,7 @@ export function applyDeclared(current: KubeObject, declared: KubeObject, writer:
     .filter(({ paths }) => paths.length > 0);
   if (conflicts.length > 0 && !force) throw conflictError(conflicts);
 
-  const object = strategicMergePatch(structuredClone(current), withoutSystemFields(declared)) as KubeObject;
+  const object = strategicMergePatch(copyJson(current), withoutSystemFields(declared)) as KubeObject;
   const abandoned = [...mine].filter(
     (path) => !declaredLeaves.has(path) && !others.some(({ paths }) => paths.has(path)),
   );

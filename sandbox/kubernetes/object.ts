@@ -159,3 +159,12 @@ export function sameJson(a: unknown, b: unknown): boolean {
   const others = Object.keys(b).filter((key) => b[key] !== undefined);
   return keys.length === others.length && keys.every((key) => sameJson(a[key], b[key]));
 }
+
+/** A deep copy of a JSON value; several times as fast as `structuredClone`, which the world would spend its time in. */
+export function copyJson<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(copyJson) as T;
+  if (!isTree(value)) return value;
+  const copy: Tree = {};
+  for (const key of Object.keys(value)) copy[key] = copyJson(value[key]);
+  return copy as T;
+}

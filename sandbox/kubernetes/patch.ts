@@ -1,5 +1,5 @@
 /** The three patches that are not server-side apply: JSON merge patch, JSON patch, strategic merge patch. */
-import { isTree, sameJson, type Tree } from './object.ts';
+import { copyJson, isTree, sameJson, type Tree } from './object.ts';
 import { ApiError, badRequest } from './status.ts';
 
 /**
@@ -92,7 +92,7 @@ const refused = (message: string) => new ApiError(422, 'Invalid', `the server re
 /** RFC 6902. */
 export function jsonPatch(target: unknown, operations: unknown): unknown {
   if (!Array.isArray(operations)) throw badRequest('a JSON patch is a list of operations');
-  let result = structuredClone(target);
+  let result = copyJson(target);
   for (const operation of operations) {
     if (!isTree(operation) || typeof operation.path !== 'string') throw badRequest('each operation needs op and path');
     result = applyOperation(result, operation as Tree & { path: string });
@@ -111,7 +111,7 @@ function applyOperation(document: unknown, operation: Tree & { path: string }): 
     case 'move':
     case 'copy': {
       const from = pointer(String(operation.from));
-      const value = structuredClone(read(document, from));
+      const value = copyJson(read(document, from));
       return write(operation.op === 'move' ? remove(document, from) : document, path, value, 'add');
     }
     case 'test':

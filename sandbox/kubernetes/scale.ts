@@ -1,5 +1,5 @@
 /** The `/scale` subresource: a workload seen as nothing but a number of replicas. */
-import { isTree, type Workload } from './object.ts';
+import { copyJson, isTree, type Workload } from './object.ts';
 import { selectorText } from './selectors.ts';
 import { badRequest } from './status.ts';
 
@@ -20,7 +20,7 @@ export function withReplicas(workload: Workload, scale: unknown): Workload {
   const metadata = isTree(scale) && isTree(scale.metadata) ? scale.metadata : {};
   const replicas = spec.replicas ?? 0;
   if (typeof replicas !== 'number') throw badRequest('spec.replicas must be a number');
-  const draft = structuredClone(workload);
+  const draft = copyJson(workload);
   draft.spec.replicas = replicas;
   if (typeof metadata.resourceVersion === 'string') draft.metadata.resourceVersion = metadata.resourceVersion;
   if (typeof metadata.uid === 'string') draft.metadata.uid = metadata.uid;

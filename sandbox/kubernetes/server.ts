@@ -4,7 +4,7 @@ import type { Clock } from '../../src/clock.ts';
 import { type Answer, type Call, credentials, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { discover, SERVER_VERSION } from './discovery.ts';
 import { listBody } from './list.ts';
-import { isTree, type KubeObject, type Workload } from './object.ts';
+import { copyJson, isTree, type KubeObject, type Workload } from './object.ts';
 import { jsonPatch, mergePatch, strategicMergePatch } from './patch.ts';
 import { parseTarget, type Target } from './request.ts';
 import { apiVersionOf, type ResourceType, storageKey } from './resources.ts';
@@ -300,11 +300,11 @@ function patchWith(contentType: string, type: ResourceType, current: unknown, pa
     case 'application/json-patch+json':
       return jsonPatch(current, patch);
     case 'application/merge-patch+json':
-      return mergePatch(structuredClone(current), patch);
+      return mergePatch(copyJson(current), patch);
     case 'application/strategic-merge-patch+json':
       // Custom resources have no merge strategies; the API server says so.
       if (type.definition !== undefined) throw status.unsupportedMediaType(contentType, PATCH_TYPES.toSpliced(2, 1));
-      return strategicMergePatch(structuredClone(current), patch);
+      return strategicMergePatch(copyJson(current), patch);
     default:
       throw status.unsupportedMediaType(contentType, PATCH_TYPES);
   }

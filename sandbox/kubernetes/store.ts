@@ -10,7 +10,7 @@ import { applyDeclared } from './apply.ts';
 import { CustomSchema } from './custom-schema.ts';
 import { definedTypes, establish } from './definition.ts';
 import { compareLeaves, leavesOf, ownAfterUpdate, type Writer } from './field-ownership.ts';
-import { type KubeObject, kubeTime, type ManagedFieldsEntry, sameJson } from './object.ts';
+import { copyJson, type KubeObject, kubeTime, type ManagedFieldsEntry, sameJson } from './object.ts';
 import { apiVersionOf, type ResourceType, ResourceTypes, storageKey } from './resources.ts';
 import { alreadyExists, conflict, invalid, modified, notFound } from './status.ts';
 
@@ -170,7 +170,7 @@ export class Store {
   edit<T extends KubeObject>(type: ResourceType, target: KubeObject, author: Author, change: (draft: T) => void): void {
     const current = this.find(type, target.metadata.namespace, target.metadata.name);
     if (!current || current.metadata.uid !== target.metadata.uid) return;
-    const draft = structuredClone(current) as T;
+    const draft = copyJson(current) as T;
     change(draft);
     this.update(type, draft, author);
   }
@@ -196,7 +196,7 @@ export class Store {
     const grace = options.gracePeriodSeconds ?? (storageKey(type) === '/pods' ? 30 : 0);
     if (finalizers.length === 0 && grace === 0) return { object: this.#remove(type, object), gone: true };
     if (object.metadata.deletionTimestamp !== undefined) return { object, gone: false };
-    const draft = structuredClone(object);
+    const draft = copyJson(object);
     draft.metadata.deletionTimestamp = kubeTime(this.#now());
     draft.metadata.deletionGracePeriodSeconds = grace;
     if (finalizers.length > 0) draft.metadata.finalizers = [...new Set(finalizers)];
@@ -223,7 +223,7 @@ export class Store {
   }
 
   #newObject(type: ResourceType, draft: KubeObject): KubeObject {
-    const object = structuredClone(draft);
+    const object = copyJson(draft);
     const { metadata } = object;
     if (!metadata.name) {
       if (!metadata.generateName) {
@@ -270,15 +270,15 @@ export class Store {
 
   /** `before` with the part of `object` that this way of writing may change. */
   #draft(type: ResourceType, before: KubeObject, object: KubeObject, subresource: Author['subresource']): KubeObject {
-    if (subresource === 'status') return structuredClone({ ...before, status: object.status });
-    if (subresource === 'scale') return structuredClone({ ...before, spec: object.spec });
-    const draft = structuredClone({ ...object, apiVersion: before.apiVersion, kind: before.kind });
+    if (subresource === 'status') return copyJson({ ...before, status: object.status });
+    if (subresource === 'scale') return copyJson({ ...before, spec: object.spec });
+    const draft = copyJson({ ...object, apiVersion: before.apiVersion, kind: before.kind });
     const { uid, creationTimestamp, generation, deletionTimestamp, deletionGracePeriodSeconds } = before.metadata;
     const fixed = { uid, creationTimestamp, generation, deletionTimestamp, deletionGracePeriodSeconds };
     draft.metadata = { ...draft.metadata, ...JSON.parse(JSON.stringify(fixed)) };
     if (type.subresources.includes('status')) {
       if (before.status === undefined) delete draft.status;
-      else draft.status = structuredClone(before.status);
+      else draft.status = copyJson(before.status);
     }
     return draft;
   }
@@ -319,7 +319,7 @@ export class Store {
   }
 
   #remove(type: ResourceType, object: KubeObject): KubeObject {
-    const removed = this.#record(type, 'DELETED', structuredClone(object), object);
+    const removed = this.#record(type, 'DELETED', copyJson(object), object);
     if (storageKey(type) === DEFINITION_KEY) {
       const served = this.types.all().find((t) => t.definition === object.metadata.name);
       if (served) for (const custom of this.list(served)) this.#remove(served, custom);

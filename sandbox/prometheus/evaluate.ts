@@ -3,7 +3,7 @@ import { type Database, pointsBetween, seriesKey, valueAt } from './database.ts'
 import { callFunction } from './functions.ts';
 import type { Labels, Sample } from './series.ts';
 import { compileMatchers, type Expression, type Grouping, type Matching, PromqlError } from './syntax.ts';
-import { type Value, withoutName } from './value.ts';
+import { TYPE_NAMES, type Value, withoutName } from './value.ts';
 
 /** The value of an expression at `time` (milliseconds); throws PromqlError when the types do not fit. */
 export function evaluate(expression: Expression, database: Database, time: number): Value {
@@ -71,7 +71,7 @@ const AGGREGATES: Record<string, (values: number[]) => number> = {
 
 function aggregate(operator: string, grouping: Grouping, value: Value): Value {
   if (value.type !== 'vector') {
-    throw typeError(`expected type instant vector in aggregation expression, got ${value.type}`);
+    throw typeError(`expected type instant vector in aggregation expression, got ${TYPE_NAMES[value.type]}`);
   }
   const groups = Map.groupBy(value.samples, (sample) => seriesKey(grouped(sample.labels, grouping)));
   const samples = [...groups.values()].map((members) => ({
@@ -154,9 +154,7 @@ function combineVectors(expression: Binary, left: Sample[], right: Sample[]): Va
     if (!one) return [];
     if (used.has(key) && matching?.include === undefined) throw executionError('left');
     used.add(key);
-    const isFilter = expression.operator in COMPARISON && !expression.bool;
-    const own =
-      matching && matching.include === undefined && !isFilter ? matchLabels(sample.labels, matching) : sample.labels;
+    const own = matching && matching.include === undefined ? oneToOneLabels(sample.labels, matching) : sample.labels;
     const taken = (matching?.include ?? []).flatMap((name) => {
       const value = one.labels[name];
       return value === undefined ? [] : [[name, value] as const];
@@ -164,6 +162,11 @@ function combineVectors(expression: Binary, left: Sample[], right: Sample[]): Va
     return apply(expression, sample, sample.value, one.value, { ...own, ...Object.fromEntries(taken) });
   });
   return { type: 'vector', samples };
+}
+
+/** One-to-one matches leave the labels they matched by, comparisons too; without `on` the name may stay. */
+function oneToOneLabels(labels: Labels, { on, labels: names }: Matching): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([name]) => names.includes(name) === on));
 }
 
 function combineSets({ operator, matching }: Binary, left: Value, right: Value): Value {

@@ -3,7 +3,7 @@
 import { seriesKey } from './database.ts';
 import type { Labels, Sample } from './series.ts';
 import { type Expression, PromqlError } from './syntax.ts';
-import { type RangeSeries, type Value, withoutName } from './value.ts';
+import { type RangeSeries, TYPE_NAMES, type Value, withoutName } from './value.ts';
 
 type Call = Extract<Expression, { kind: 'call' }>;
 
@@ -12,8 +12,6 @@ function argumentError(name: string, wanted: string, got: string): PromqlError {
     `unknown position: parse error: expected type ${wanted} in call to function "${name}", got ${got}`,
   );
 }
-
-const TYPE_NAMES = { scalar: 'scalar', string: 'string', vector: 'instant vector', matrix: 'range vector' };
 
 function expectType<T extends Value['type']>(
   call: Call,

@@ -95,7 +95,8 @@ function timeParameter(query: URLSearchParams, name: string, standard?: number):
   if (text !== '' && Number.isFinite(seconds)) return seconds * 1000;
   const parsed = /^\d{4}-\d{2}-\d{2}T/.test(text) ? Date.parse(text) : Number.NaN;
   if (Number.isFinite(parsed)) return parsed;
-  throw invalidParameter(name, `cannot parse "${text}" to a valid timestamp`);
+  const prefix = name === 'time' ? "Invalid time value for 'time': " : '';
+  throw invalidParameter(name, `${prefix}cannot parse "${text}" to a valid timestamp`);
 }
 
 function parseParameter(query: URLSearchParams): Expression {

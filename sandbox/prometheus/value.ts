@@ -16,3 +16,6 @@ export type Value =
 export function withoutName({ __name__: _, ...labels }: Labels): Labels {
   return labels;
 }
+
+/** What Prometheus calls the types. */
+export const TYPE_NAMES = { scalar: 'scalar', string: 'string', vector: 'instant vector', matrix: 'range vector' };
