@@ -122,6 +122,7 @@ export function setLight(world: PocketWorld, to: number, more: Partial<CompiledR
       action,
       source: `light set ${to}`,
       facts: [],
+      variables: [],
       resolve: async () => ({ ok: true, input: { to }, readings: [] }),
     },
     ...more,
