@@ -254,6 +254,23 @@ export const Problem = Type.Object(
   { description: 'An error (RFC 9457).' },
 );
 
+/** The schemas that have a name of their own in OpenAPI, where clients take their types from. */
+export const namedViews: Readonly<Record<string, TSchema>> = {
+  Alert,
+  Incident,
+  Run,
+  JournalEntry,
+  Runbook,
+  RunbookDetail,
+  Decision,
+  Approval,
+  Page,
+  RecordEntry,
+  ChainVerdict,
+  Whoami,
+  Readiness,
+  Problem,
+};
 /** One page of a list. */
 export function listOf<T extends TSchema>(item: T, plural: string) {
   return Type.Object(
