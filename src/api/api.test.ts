@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { Ajv } from 'ajv';
 import formats from 'ajv-formats';
@@ -77,6 +80,19 @@ test('what cannot be committed is a 503, never a 4xx: Alertmanager tries only 5x
   const bug = await app.inject({ method: 'POST', url: '/hooks/alertmanager', headers: bearer('am'), payload: 'x' });
   assert.equal(bug.statusCode, 500);
   assert.ok(!bug.body.includes('a bug'));
+});
+
+test('a commit that hangs is a 503 while Alertmanager still listens', async () => {
+  f.ports.intake.accept = () => new Promise(() => {});
+  const hanging = await startApi(f, { hooks: { deliveryBytes: 1024, pushSecrets: [], commitLimitMs: 30 } });
+  const answer = await hanging.inject({
+    method: 'POST',
+    url: '/hooks/alertmanager',
+    headers: bearer('am'),
+    payload: '{}',
+  });
+  await hanging.close();
+  assert.deepEqual([answer.statusCode, answer.json().code], [503, 'Unavailable']);
 });
 
 test('the path of the handbook is the same door; :org is the Organization', async () => {
@@ -516,6 +532,30 @@ test('no request makes the server fail: any path, method, query and body gets a 
     ),
     { numRuns: 300 },
   );
+});
+
+test('a client cannot hold the server: headers, requests, silence and connections have limits', () => {
+  const { headersTimeout, requestTimeout, timeout, maxConnections } = app.server;
+  assert.deepEqual([headersTimeout, requestTimeout, timeout, maxConnections], [10_000, 60_000, 60_000, 1_000]);
+});
+
+test('the console is served to everybody, with a policy of its own; everything else stays as it is', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'console-'));
+  await mkdir(join(folder, 'assets'));
+  await writeFile(join(folder, 'index.html'), '<!doctype html><title>Catalyst SRE</title>');
+  await writeFile(join(folder, 'assets', 'app-1a2b.js'), 'export {};');
+  const served = await startApi(f, { consoleDirectory: folder });
+  const page = await served.inject('/');
+  assert.equal(page.statusCode, 200);
+  assert.match(page.body, /Catalyst SRE/);
+  assert.match(String(page.headers['content-security-policy']), /^default-src 'self'/);
+  assert.equal(page.headers['cache-control'], 'no-cache');
+  assert.match(String((await served.inject('/assets/app-1a2b.js')).headers['cache-control']), /immutable/);
+  assert.equal((await served.inject('/api/v1/alerts')).statusCode, 401);
+  for (const url of ['/none', '/../package.json', '/%2e%2e/package.json', '/assets/'])
+    assert.equal((await served.inject(url)).json().code, 'NotFound', url);
+  await served.close();
+  await rm(folder, { recursive: true });
 });
 
 // --- the contract ----------------------------------------------------------------------------------------------------
