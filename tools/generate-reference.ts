@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createApi } from '../src/api/api.ts';
 import { createFixture, fixtureOptions } from '../src/api/api-fixture.ts';
+import { openApiDocument } from '../src/api/openapi.ts';
 import { accessPage, cliPage, configurationPage, errorsPage, metricsPage } from './reference-pages.ts';
 
 const root = new URL('../', import.meta.url);
@@ -25,7 +26,7 @@ export async function referencePages(): Promise<Map<string, string>> {
 async function openApi(): Promise<string> {
   const { version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as { version: string };
   const api = await createApi(createFixture().ports, { ...fixtureOptions(), version });
-  const document = api.swagger();
+  const document = openApiDocument(api);
   await api.close();
   return `${JSON.stringify(document, null, 2)}\n`;
 }

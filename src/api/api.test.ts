@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { Ajv } from 'ajv';
 import formats from 'ajv-formats';
@@ -11,6 +14,7 @@ import { createTracing } from '../telemetry/trace.ts';
 import { isAllowed, permissions, roles } from './access.ts';
 import { bearer, createFixture, type Fixture, startApi, tokens } from './api-fixture.ts';
 import type { Api } from './fastify.ts';
+import { openApiDocument } from './openapi.ts';
 
 let f: Fixture;
 let app: Api;
@@ -76,6 +80,19 @@ test('what cannot be committed is a 503, never a 4xx: Alertmanager tries only 5x
   const bug = await app.inject({ method: 'POST', url: '/hooks/alertmanager', headers: bearer('am'), payload: 'x' });
   assert.equal(bug.statusCode, 500);
   assert.ok(!bug.body.includes('a bug'));
+});
+
+test('a commit that hangs is a 503 while Alertmanager still listens', async () => {
+  f.ports.intake.accept = () => new Promise(() => {});
+  const hanging = await startApi(f, { hooks: { deliveryBytes: 1024, pushSecrets: [], commitLimitMs: 30 } });
+  const answer = await hanging.inject({
+    method: 'POST',
+    url: '/hooks/alertmanager',
+    headers: bearer('am'),
+    payload: '{}',
+  });
+  await hanging.close();
+  assert.deepEqual([answer.statusCode, answer.json().code], [503, 'Unavailable']);
 });
 
 test('the path of the handbook is the same door; :org is the Organization', async () => {
@@ -163,7 +180,7 @@ test('a push event is taken only with the signature of its repository', async ()
 
 /** Every route the server has, as method and path with parameters filled in. */
 function routes(): { method: 'GET' | 'POST'; path: string; url: string }[] {
-  const { paths } = app.swagger() as unknown as { paths: Record<string, Record<string, unknown>> };
+  const { paths } = openApiDocument(app) as unknown as { paths: Record<string, Record<string, unknown>> };
   return Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => ({
       method: method.toUpperCase() as 'GET' | 'POST',
@@ -517,6 +534,30 @@ test('no request makes the server fail: any path, method, query and body gets a 
   );
 });
 
+test('a client cannot hold the server: headers, requests, silence and connections have limits', () => {
+  const { headersTimeout, requestTimeout, timeout, maxConnections } = app.server;
+  assert.deepEqual([headersTimeout, requestTimeout, timeout, maxConnections], [10_000, 60_000, 60_000, 1_000]);
+});
+
+test('the console is served to everybody, with a policy of its own; everything else stays as it is', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'console-'));
+  await mkdir(join(folder, 'assets'));
+  await writeFile(join(folder, 'index.html'), '<!doctype html><title>Catalyst SRE</title>');
+  await writeFile(join(folder, 'assets', 'app-1a2b.js'), 'export {};');
+  const served = await startApi(f, { consoleDirectory: folder });
+  const page = await served.inject('/');
+  assert.equal(page.statusCode, 200);
+  assert.match(page.body, /Catalyst SRE/);
+  assert.match(String(page.headers['content-security-policy']), /^default-src 'self'/);
+  assert.equal(page.headers['cache-control'], 'no-cache');
+  assert.match(String((await served.inject('/assets/app-1a2b.js')).headers['cache-control']), /immutable/);
+  assert.equal((await served.inject('/api/v1/alerts')).statusCode, 401);
+  for (const url of ['/none', '/../package.json', '/%2e%2e/package.json', '/assets/'])
+    assert.equal((await served.inject(url)).json().code, 'NotFound', url);
+  await served.close();
+  await rm(folder, { recursive: true });
+});
+
 // --- the contract ----------------------------------------------------------------------------------------------------
 
 type SchemaNode = {
@@ -528,7 +569,7 @@ type SchemaNode = {
 };
 
 test('every field, parameter and operation in OpenAPI is described', () => {
-  const document = app.swagger() as unknown as {
+  const document = openApiDocument(app) as unknown as {
     openapi: string;
     paths: Record<string, Record<string, Record<string, unknown>>>;
   };
@@ -543,6 +584,9 @@ test('every field, parameter and operation in OpenAPI is described', () => {
     for (const part of schema?.anyOf ?? []) visit(part, where);
   };
   const ids: string[] = [];
+  const { components } = openApiDocument(app) as unknown as { components: { schemas: Record<string, SchemaNode> } };
+  for (const [name, schema] of Object.entries(components.schemas)) visit(schema, name);
+  assert.ok('Problem' in components.schemas && 'Run' in components.schemas);
   for (const [path, methods] of Object.entries(document.paths))
     for (const [method, operation] of Object.entries(methods)) {
       const where = `${method} ${path}`;
@@ -563,7 +607,8 @@ test('every answer of a read fits its schema in OpenAPI', async () => {
   f.record.append({ incidentId: 'i1', organization: 'acme' });
   const ajv = new Ajv({ strict: false });
   formats.default(ajv);
-  const { paths } = app.swagger() as unknown as {
+  const { paths, components } = openApiDocument(app) as unknown as {
+    components: object;
     paths: Record<string, { get?: { responses: Record<string, { content?: Record<string, { schema: object }> }> } }>;
   };
   for (const route of routes()) {
@@ -572,7 +617,7 @@ test('every answer of a read fits its schema in OpenAPI', async () => {
     assert.equal(answer.statusCode, 200, route.url);
     const schema = paths[route.path]?.get?.responses['200']?.content?.['application/json']?.schema;
     assert.ok(schema, route.path);
-    const validate = ajv.compile(schema);
+    const validate = ajv.compile({ ...schema, components });
     assert.ok(validate(answer.json()), `${route.path}: ${ajv.errorsText(validate.errors)}`);
   }
 });

@@ -14,6 +14,7 @@ import type { Metrics } from '../telemetry/meter.ts';
 import { parseTraceparent, type Tracing } from '../telemetry/trace.ts';
 import { type AccessToken, authenticate, isAllowed } from './access.ts';
 import { commandRoutes } from './command-routes.ts';
+import { consoleRoutes } from './console-routes.ts';
 import type { Api } from './fastify.ts';
 import { Feed } from './feed.ts';
 import { healthRoutes } from './health-routes.ts';
@@ -36,6 +37,8 @@ export interface ApiOptions {
   metricsNeedToken?: boolean;
   /** Connections at a time. Default 1000. */
   maxConnections?: number;
+  /** Folder of the built console, served at `/`. */
+  consoleDirectory?: string;
 }
 
 /** A command's body; deliveries have a limit of their own. */
@@ -94,6 +97,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
       metricsNeedToken: options.metricsNeedToken ?? false,
     });
   });
+  if (options.consoleDirectory !== undefined) consoleRoutes(app, options.consoleDirectory);
   await app.ready();
   return app;
 }

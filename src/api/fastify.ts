@@ -48,9 +48,9 @@ export function actorOf(request: { actor: Actor | undefined }): Actor {
 }
 
 /** The schema of a route's answers: one for success, the problem for everything else. */
-export function answers<T extends TSchema, S extends number = 200>(schema: T, status: S = 200 as S) {
+export function answers(schema: TSchema, status = 200) {
   const problem = { description: 'An error.', content: { 'application/problem+json': { schema: Problem } } };
-  return { [status]: schema, '4xx': problem, '5xx': problem } as Record<S, T>;
+  return { [status]: schema, '4xx': problem, '5xx': problem };
 }
 
 /** An item, or NotFound. What belongs to another Organization is not found either. */

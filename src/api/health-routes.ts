@@ -5,6 +5,7 @@ import { messageOf } from '../errors.ts';
 import { type Metrics, metricsContentType } from '../telemetry/meter.ts';
 import { rolePermissions } from './access.ts';
 import { type Api, actorOf, answers } from './fastify.ts';
+import { type OpenApiDocument, openApiDocument } from './openapi.ts';
 import type { Health } from './ports.ts';
 import { Readiness, Whoami } from './views.ts';
 
@@ -77,7 +78,11 @@ export function healthRoutes(app: Api, health: Health, options: HealthOptions): 
     },
   );
 
-  app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, () => app.swagger());
+  let document: OpenApiDocument | undefined;
+  app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, () => {
+    document ??= openApiDocument(app);
+    return document;
+  });
 }
 
 async function readiness(health: Health, clock: Clock) {

@@ -9,8 +9,8 @@ import { CatalystError } from '../errors.ts';
 import { type Api, actorOf, answers } from './fastify.ts';
 import type { ApiPorts } from './ports.ts';
 
-/** Alertmanager has given up, by its 10 s, shortly after: it is told 503 while it still listens. */
-const commitLimitMs = 9_000;
+/** Alertmanager has given up, by the usual 10 s, shortly after: it is told 503 while it still listens. */
+const defaultCommitLimitMs = 9_000;
 /** A push event names up to some thousands of commits. */
 const pushBytes = 8 * 1024 * 1024;
 
@@ -28,6 +28,8 @@ export interface HookOptions {
    */
   deliveryBytes: number;
   pushSecrets: readonly PushSecret[];
+  /** How long a delivery may take to be committed, ms. Default 9 s. */
+  commitLimitMs?: number;
 }
 
 const Empty = Type.Object({}, { description: 'Taken.' });
@@ -40,12 +42,15 @@ export function hookRoutes(app: Api, ports: ApiPorts, options: HookOptions): voi
       request.raw.headers['content-type'] = 'application/octet-stream';
     });
     hooks.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-    deliveryRoutes(hooks, ports, options.deliveryBytes);
+    deliveryRoutes(hooks, ports, {
+      bodyLimit: options.deliveryBytes,
+      handlerTimeout: options.commitLimitMs ?? defaultCommitLimitMs,
+    });
     pushRoute(hooks, ports, options.pushSecrets);
   });
 }
 
-function deliveryRoutes(hooks: Api, ports: ApiPorts, bodyLimit: number): void {
+function deliveryRoutes(hooks: Api, ports: ApiPorts, limits: { bodyLimit: number; handlerTimeout: number }): void {
   const config = { access: 'deliver', delivery: true } as const;
   const deliver = async (request: FastifyRequest, organization: string | undefined) => {
     await ports.intake.accept({
@@ -60,8 +65,7 @@ function deliveryRoutes(hooks: Api, ports: ApiPorts, bodyLimit: number): void {
     '/hooks/alertmanager',
     {
       config,
-      bodyLimit,
-      handlerTimeout: commitLimitMs,
+      ...limits,
       schema: {
         operationId: 'deliverAlerts',
         summary: 'Takes a delivery of Alertmanager (webhook version 4)',
@@ -75,8 +79,7 @@ function deliveryRoutes(hooks: Api, ports: ApiPorts, bodyLimit: number): void {
     '/api/v1/repos/:org/:repo/actions/dispatches',
     {
       config,
-      bodyLimit,
-      handlerTimeout: commitLimitMs,
+      ...limits,
       schema: {
         operationId: 'dispatchAlerts',
         summary: 'The same door under the path the handbook prints in its Alertmanager configuration',

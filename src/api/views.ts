@@ -254,6 +254,23 @@ export const Problem = Type.Object(
   { description: 'An error (RFC 9457).' },
 );
 
+/** The schemas that have a name of their own in OpenAPI, where clients take their types from. */
+export const namedViews: Readonly<Record<string, TSchema>> = {
+  Alert,
+  Incident,
+  Run,
+  JournalEntry,
+  Runbook,
+  RunbookDetail,
+  Decision,
+  Approval,
+  Page,
+  RecordEntry,
+  ChainVerdict,
+  Whoami,
+  Readiness,
+  Problem,
+};
 /** One page of a list. */
 export function listOf<T extends TSchema>(item: T, plural: string) {
   return Type.Object(
@@ -275,16 +292,6 @@ export const PageQuery = {
   after: maybe(Type.String({ description: 'Value of `next` on the page before.', maxLength: 64 })),
 };
 
-export type AlertView = Static<typeof Alert>;
-export type IncidentView = Static<typeof Incident>;
-export type RunView = Static<typeof Run>;
-export type JournalEntryView = Static<typeof JournalEntry>;
-export type RunbookView = Static<typeof Runbook>;
-export type RunbookDetailView = Static<typeof RunbookDetail>;
-export type DecisionView = Static<typeof Decision>;
-export type ApprovalView = Static<typeof Approval>;
-export type PageView = Static<typeof Page>;
-export type RecordEntryView = Static<typeof RecordEntry>;
 export type ProblemView = Static<typeof Problem>;
 
 /** The item with the named times, milliseconds since the epoch, as RFC 3339; absent ones stay absent. */
