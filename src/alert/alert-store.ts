@@ -71,7 +71,7 @@ export async function findEpisodes(tx: Tx, keys: readonly EpisodeKey[]): Promise
   if (crowded.length === 0) return newest.rows.map(episodeOf);
   const older = await sql<EpisodeRow>`
     SELECT DISTINCT ${columnList}
-    FROM ${recordset(crowded)} w
+    FROM ${recordset(crowded)}
     JOIN alert ON alert.source = w.source AND coalesce(alert.organization, '') = w.organization
       AND alert.fingerprint = w.fingerprint AND (alert.state = 'Firing' OR alert.starts_at = w.starts_at)`.execute(tx);
   return [...newest.rows, ...older.rows].map(episodeOf);

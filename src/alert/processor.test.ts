@@ -220,6 +220,18 @@ test('a delivery the database will not take becomes a dead letter alone', async 
   }
 });
 
+test('a database that fails otherwise dead-letters nothing: the deliveries stay pending', async () => {
+  await send([alert('Waiting')]);
+  await sql`ALTER TABLE alert RENAME TO gone`.execute(database.db);
+  await assert.rejects(process(), /alert/);
+  await sql`ALTER TABLE gone RENAME TO alert`.execute(database.db);
+  assert.deepEqual(await states(), ['Pending']);
+  assert.deepEqual(
+    (await process()).changes.map((c) => c.kind),
+    ['Fired'],
+  );
+});
+
 test('what was left out by max_alerts is told', async () => {
   await send([alert('Cut')], { truncatedAlerts: 7 });
   assert.equal((await process()).truncatedAlerts, 7);

@@ -61,7 +61,7 @@ export interface ProcessOptions {
 
 /**
  * Processes pending deliveries, oldest first. A delivery that cannot be read, or whose processing fails, becomes a dead
- * letter by itself; those around it go on. Only a database that is away makes it throw.
+ * letter by itself; those around it go on. It throws when the database fails; the deliveries then stay pending.
  */
 export async function processDeliveries(tx: Tx, options: ProcessOptions): Promise<Processed> {
   const lock = await sql<{ held: boolean }>`
@@ -72,7 +72,7 @@ export async function processDeliveries(tx: Tx, options: ProcessOptions): Promis
   try {
     return await inSavepoint(tx, () => processBatch(tx, pending, options));
   } catch (error) {
-    if (isConnectionError(error)) throw error;
+    if (!isPoison(error)) throw error;
   }
   // Something in the batch is poison; one by one it harms nobody else.
   const total = nothing();
@@ -84,7 +84,7 @@ async function processAlone(tx: Tx, delivery: PendingDelivery, options: ProcessO
   try {
     return await inSavepoint(tx, () => processBatch(tx, [delivery], options));
   } catch (error) {
-    if (isConnectionError(error)) throw error;
+    if (!isPoison(error)) throw error;
     const problem = `Its alerts could not be stored: ${messageOf(error).slice(0, 500).toWellFormed()}`;
     await markDeliveries(tx, [{ id: delivery.id, state: 'DeadLetter', problem }], options.now);
     return { ...nothing(), deliveries: 1, deadLetters: 1, entries: [deadLetterEntry(delivery, problem, options.now)] };
@@ -282,6 +282,19 @@ function deadLetterEntry(delivery: PendingDelivery, problem: string, now: number
   };
 }
 
+/** SQLSTATE classes that speak of the values given: 22 data exception, 23 constraint violation, 54 limit exceeded. */
+const dataStates = /^(22|23|54)[0-9A-Z]{3}$/;
+
+/**
+ * True for what the same delivery would fail with again: its values, or our reading of them. A database that is away, a
+ * deadlock, a time limit or a missing table is not the delivery's fault: it stays pending.
+ */
+function isPoison(error: unknown): boolean {
+  if (isConnectionError(error)) return false;
+  const state = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return state === undefined || !/^[0-9A-Z]{5}$/.test(state) || dataStates.test(state);
+}
+
 async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T> {
   await sql`SAVEPOINT deliveries`.execute(tx);
   try {
@@ -289,7 +302,7 @@ async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T> {
     await sql`RELEASE SAVEPOINT deliveries`.execute(tx);
     return result;
   } catch (error) {
-    if (!isConnectionError(error)) await sql`ROLLBACK TO SAVEPOINT deliveries`.execute(tx);
+    if (isPoison(error)) await sql`ROLLBACK TO SAVEPOINT deliveries`.execute(tx);
     throw error;
   }
 }

@@ -2,7 +2,7 @@
  * The second of the three steps that share the transaction of a batch of deliveries (see `alert/processor.ts`): what
  * changed about alerts becomes incidents. A fixed number of statements, however many alerts.
  */
-import type { Alert, ChangeKind, EpisodeChange } from '../alert/alert.ts';
+import type { Alert, EpisodeChange } from '../alert/alert.ts';
 import { countFiring, linkAlerts } from '../alert/alert-store.ts';
 import type { RecordEntry } from '../audit/record.ts';
 import type { Tx } from '../database/tables.ts';
@@ -57,8 +57,10 @@ export async function correlate(
   return batch.result();
 }
 
-/** Something that starts or keeps an incident. */
-const firingKinds: ReadonlySet<ChangeKind> = new Set(['Fired', 'Repeat', 'Reopened']);
+/** True for what starts or keeps an incident. A repeat may be of an end as well as of a firing. */
+function fires({ kind, alert }: EpisodeChange): boolean {
+  return kind === 'Fired' || ((kind === 'Repeat' || kind === 'Reopened') && alert.state === 'Firing');
+}
 
 interface Placed {
   match: IncidentTypeMatch;
@@ -92,9 +94,10 @@ class Batch {
   wanted(changes: readonly EpisodeChange[]): { ids: string[]; openKeys: string[] } {
     const ids = new Set<string>();
     const openKeys = new Set<string>();
-    for (const { alert, kind } of changes) {
+    for (const change of changes) {
+      const { alert } = change;
       if (alert.incidentId !== undefined) ids.add(alert.incidentId);
-      if (firingKinds.has(kind)) openKeys.add(this.#placeOf(alert).key);
+      if (fires(change)) openKeys.add(this.#placeOf(alert).key);
     }
     return { ids: [...ids], openKeys: [...openKeys] };
   }
@@ -103,10 +106,11 @@ class Batch {
     for (const incident of incidents) this.#put(incident);
   }
 
-  apply({ kind, alert }: EpisodeChange): void {
+  apply(change: EpisodeChange): void {
+    const { kind, alert } = change;
     const incident = this.#incidents.get(this.#incidentOf.get(alert.id) ?? alert.incidentId ?? '');
     if (incident) this.#incidentOf.set(alert.id, incident.id);
-    if (!firingKinds.has(kind)) {
+    if (!fires(change)) {
       if (incident && incident.state !== 'Resolved') this.#maybeOver.add(incident.id);
     } else if (!incident) this.#place(alert);
     else if (incident.state === 'Resolved') this.#stillReported(incident, alert);

@@ -369,9 +369,28 @@ test('an alert that fired and ended within one batch still opens an incident, wh
   assert.equal((await only()).checkAt, clock.now());
 });
 
-test('an end without a firing opens nothing', async () => {
-  await deliver([resolved({}, clock.now())]);
+test('an end without a firing opens nothing, however often it is told', async () => {
+  const start = clock.now();
+  await deliver([resolved({}, start)]);
+  await deliver([resolved({}, start), resolved({}, start)]);
   assert.deepEqual(await listIncidents(database.db, { limit: 10 }), []);
+});
+
+test('an end told again does not reopen a resolved incident', async () => {
+  const start = clock.now();
+  const {
+    touched: [opened],
+  } = await deliver([firing({})]);
+  await verified(opened?.incident.id ?? '', [opened?.alerts[0]?.id ?? '']);
+  await clock.advance(settleTime);
+  await deliver([resolved({}, start)]);
+  assert.deepEqual(touched(await deliver([resolved({}, start)])), []);
+  assert.equal((await only()).state, 'Resolved');
+  assert.deepEqual(
+    (await check('firing')).map((c) => c.outcome),
+    ['Clear'],
+  );
+  assert.equal((await only()).state, 'Resolved');
 });
 
 test('incidents are listed the last opened first, page by page', async () => {
