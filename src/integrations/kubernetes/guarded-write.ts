@@ -56,7 +56,7 @@ export function lastForeignWriter(object: KubernetesObject): string | undefined 
 }
 
 /** Refuses an object that is not the one the decision was made about, or whose spec was changed since. */
-export function refuseChanged(object: KubernetesObject, before: Seen, reference: ObjectReference): void {
+function refuseChanged(object: KubernetesObject, before: Seen, reference: ObjectReference): void {
   const now = observation(object);
   if (now.uid !== before.uid)
     throw conflict(`${label(reference)} was replaced by another object of the same name`, 'TargetReplaced');
@@ -67,7 +67,7 @@ export function refuseChanged(object: KubernetesObject, before: Seen, reference:
 }
 
 /** A change by others: certainly nothing was done. */
-export function conflict(sentence: string, reason: string): CatalystError {
+function conflict(sentence: string, reason: string): CatalystError {
   return new CatalystError('Conflict', sentence, {
     certain: true,
     details: { reason },

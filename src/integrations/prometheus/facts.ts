@@ -54,7 +54,7 @@ export async function queryNumber(context: CallContext, client: PrometheusClient
 }
 
 /** The value of the only sample. Throws when there are none or several, and for NaN and infinity, which no check could compare. */
-export function onlyNumber(samples: readonly Sample[]): number {
+function onlyNumber(samples: readonly Sample[]): number {
   const [sample] = samples;
   if (sample === undefined || samples.length > 1) {
     throw new CatalystError('NotFound', `the expression gives ${samples.length} samples, not exactly one`, {

@@ -97,7 +97,7 @@ export function patchAction(api: () => KubernetesApi): Ruled<ActionDefinition> {
 export function restoringPatch(current: Merge, patch: Merge): Merge {
   const restore: Merge = {};
   for (const [key, value] of Object.entries(patch)) {
-    const former = current[key];
+    const former = Object.hasOwn(current, key) ? current[key] : undefined;
     if (isObject(value) && isObject(former)) restore[key] = restoringPatch(former as Merge, value as Merge);
     else restore[key] = former ?? null;
   }
@@ -105,7 +105,7 @@ export function restoringPatch(current: Merge, patch: Merge): Merge {
 }
 
 /** Dotted paths of the leaves of a patch. */
-export function fieldsOf(patch: Merge, prefix = ''): string[] {
+function fieldsOf(patch: Merge, prefix = ''): string[] {
   return Object.entries(patch).flatMap(([key, value]) =>
     isObject(value) && Object.keys(value).length > 0
       ? fieldsOf(value as Merge, `${prefix}${key}.`)

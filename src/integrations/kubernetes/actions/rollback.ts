@@ -127,7 +127,7 @@ async function revisions(context: CallContext, api: KubernetesApi, deployment: W
 }
 
 /** The revision asked for, or the newest below the current one. Throws InvalidState where there is none. */
-export function choose(history: readonly Workload[], from: number, wanted: number | undefined, what: string): Workload {
+function choose(history: readonly Workload[], from: number, wanted: number | undefined, what: string): Workload {
   if (wanted === from) {
     throw new CatalystError('InvalidState', `${what} is at revision ${from} already`, {
       hint: 'Name an earlier revision.',

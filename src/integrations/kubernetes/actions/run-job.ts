@@ -63,7 +63,7 @@ export function runJobAction(api: () => KubernetesApi): Ruled<ActionDefinition> 
 }
 
 /** Name of the Job of a step: the same for each try. */
-export function jobName(name: string, key: string): string {
+function jobName(name: string, key: string): string {
   // Ten hex digits of the key: 40 bits, enough for the Jobs of one namespace. A Job's name may have 63 characters.
   return `${name.slice(0, 52)}-${createHash('sha256').update(key).digest('hex').slice(0, 10)}`;
 }
