@@ -233,7 +233,8 @@ function applyStep(state: RunState, entry: StepEntry): void {
       step.status = 'Succeeded';
       step.endedAt = entry.at;
       step.result = entry.data.result;
-      if (entry.data.target) {
+      // A step may write another object than the run's target, e.g. delete one pod of its Deployment.
+      if (entry.data.target && entry.data.target.uid === state.expected?.uid) {
         state.expected = entry.data.target;
         delete state.expectAnew;
       }
