@@ -48,7 +48,7 @@ export function parseYaml(text: string): YamlDocument {
   const positions = positionsOf(document, text, at);
   const syntax = [...document.errors, ...document.warnings].map((e) => ({
     rule: 'yaml-syntax',
-    sentence: `This is not valid YAML here: ${e.message.replace(/\.$/, '')}.`,
+    sentence: `This is not valid YAML here: ${e.message.replace(/\.$/, '')}.${hint(e.message)}`,
     ...at(e.pos[0]),
   }));
   if (syntax.length > 0) return { value: undefined, problems: syntax.slice(0, 10), positions };
@@ -61,6 +61,15 @@ export function parseYaml(text: string): YamlDocument {
     const sentence = 'The document uses too many aliases. Write the values out.';
     return { value: undefined, problems: [{ rule: 'too-many-aliases', sentence, line: 1, column: 1 }], positions };
   }
+}
+
+/** What to do about the mistakes that runbooks invite, because commands and CEL are full of quotes and colons. */
+function hint(message: string): string {
+  if (message.startsWith('Nested mappings are not allowed'))
+    return ' A text that holds a colon and a blank must stand in quotes, or on the lines after >-.';
+  if (message.startsWith('Unexpected scalar at node end'))
+    return ' A text that begins with a quote must end with it: put all of it in the other kind of quotes, or on the lines after >-.';
+  return '';
 }
 
 /** Everything a JSON value cannot hold, duplicate keys, and nesting that is too deep. */
