@@ -48,10 +48,11 @@ export function parseYaml(text: string): YamlDocument {
   const positions = positionsOf(document, text, at);
   const syntax = [...document.errors, ...document.warnings].map((e) => ({
     rule: 'yaml-syntax',
-    sentence: `This is not valid YAML here: ${e.message.replace(/\.$/, '')}.${hint(e.message)}`,
+    sentence: `This is not valid YAML here: ${e.message.replace('"quote', 'quote').replace(/\.$/, '')}.${hint(e.message)}`,
     ...at(e.pos[0]),
   }));
-  if (syntax.length > 0) return { value: undefined, problems: syntax.slice(0, 10), positions };
+  // The first mistake is the one to mend; those after it mostly follow from it.
+  if (syntax.length > 0) return { value: undefined, problems: syntax.slice(0, 1), positions };
   const structure = checkStructure(document, at);
   if (structure.length > 0) return { value: undefined, problems: structure.slice(0, 10), positions };
   try {
@@ -69,6 +70,7 @@ function hint(message: string): string {
     return ' A text that holds a colon and a blank must stand in quotes, or on the lines after >-.';
   if (message.startsWith('Unexpected scalar at node end'))
     return ' A text that begins with a quote must end with it: put all of it in the other kind of quotes, or on the lines after >-.';
+  if (message.startsWith('Missing closing')) return ' A quote opened before this place is never closed.';
   return '';
 }
 
