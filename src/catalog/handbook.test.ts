@@ -41,7 +41,7 @@ describe('the built-in runbooks', () => {
     it(`${name} has the name of its file and a test`, () => {
       assert.equal(basename(runbook.resource.provenance.file), `${name}.yaml`);
       assert.ok(
-        linted.tests.some((t) => t.runbook === name),
+        linted.tests.some((t) => t.spec.runbook === name),
         'no test is written for it',
       );
     });

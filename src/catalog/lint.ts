@@ -7,7 +7,7 @@ import type { RunbookTest } from './kinds/runbook-test.ts';
 import type { Positions } from './positions.ts';
 import type { Problem, Resource } from './resource.ts';
 import { compileRunbook } from './runbook-compile.ts';
-import { type CompiledRunbookTest, compileRunbookTest } from './runbook-test-compile.ts';
+import { checkRunbookTest } from './runbook-test-check.ts';
 
 /** One file to be looked at. */
 export interface SourceText {
@@ -18,7 +18,8 @@ export interface SourceText {
 export interface Linted {
   resources: Resource[];
   runbooks: CompiledRunbook[];
-  tests: CompiledRunbookTest[];
+  /** Tests in which nothing is wrong. */
+  tests: RunbookTest[];
   /** In the order of files, lines and columns. */
   problems: Problem[];
 }
@@ -62,8 +63,8 @@ function lintOne(resource: Resource, positions: Positions, language: Language, l
     if (runbook) linted.runbooks.push(runbook);
     linted.problems.push(...problems);
   } else if (resource.kind === 'RunbookTest') {
-    const { test, problems } = compileRunbookTest(resource as RunbookTest, language.vocabulary, positions);
-    if (test) linted.tests.push(test);
+    const problems = checkRunbookTest(resource as RunbookTest, language.vocabulary, positions);
+    if (problems.length === 0) linted.tests.push(resource as RunbookTest);
     linted.problems.push(...problems);
   }
 }
