@@ -29,13 +29,9 @@ function runbook({ name, matchers = [], priority = 0, organization, triggers }: 
   };
 }
 
-const question = {
-  kind: 'alert',
-  name: 'Down',
-  labels: { severity: 'critical', team: 'web' },
-  organization: 'acme',
-} as const;
-const chosen = (...sketches: Sketch[]) => matchRunbooks(sketches.map(runbook), question).chosen?.resource.metadata.name;
+const labels = { alertname: 'Down', severity: 'critical', team: 'web' };
+const chosen = (...sketches: Sketch[]) =>
+  matchRunbooks(sketches.map(runbook), labels, 'acme').chosen?.resource.metadata.name;
 
 describe('matching', () => {
   it('prefers more matchers, then priority, then the Organization, then the name', () => {
@@ -47,7 +43,7 @@ describe('matching', () => {
     assert.equal(chosen({ name: 'b' }, { name: 'a' }), 'a');
   });
 
-  it('gives a reason for each that was not chosen', () => {
+  it('gives a reason for each that names the alert', () => {
     const result = matchRunbooks(
       [
         runbook({ name: 'best', matchers: ['team=web'] }),
@@ -58,22 +54,18 @@ describe('matching', () => {
         runbook({ name: 'full', triggers: [{ kind: 'alert', alertName: 'DiskFull', matchers: [] }] }),
         runbook({ name: 'incident', triggers: [{ kind: 'incident', type: 'Down', matchers: [] }] }),
       ],
-      question,
+      labels,
+      'acme',
     );
     assert.deepEqual(
-      result.candidates.map((c) => [c.runbook.resource.metadata.name, c.reason]),
+      result.considered.map((c) => [c.runbook, c.reason, c.sentence]),
       [
-        ['best', 'Chosen'],
-        ['plain', 'LessSpecific'],
-        ['full', 'OtherAlert'],
-        ['incident', 'NoAlertTrigger'],
-        ['nightly', 'NoAlertTrigger'],
-        ['other-team', 'MatcherFailed'],
-        ['theirs', 'OtherOrganization'],
+        ['best', 'RunStarted', 'It names Down, and its matchers hold (1).'],
+        ['plain', 'OtherRunbookChosen', 'best goes first: 1 of its matchers hold, and 0 here.'],
+        ['other-team', 'NoRunbook', 'The matcher team="db" does not hold.'],
+        ['theirs', 'NoRunbook', 'It belongs to the Organization globex.'],
       ],
     );
-    assert.match(result.candidates[1]?.sentence ?? '', /best goes first: 1 matchers hold there, 0 here/);
-    assert.match(result.candidates[5]?.sentence ?? '', /team="db" does not hold/);
     assert.deepEqual(
       result.matching.map((r) => r.resource.metadata.name),
       ['best', 'plain'],
@@ -82,9 +74,9 @@ describe('matching', () => {
 
   it('never gives one Organization the runbook of another, nor the Sovereign that of any', () => {
     const own = runbook({ name: 'own', organization: 'acme' });
-    assert.equal(matchRunbooks([own], question).chosen, own);
-    assert.equal(matchRunbooks([own], { ...question, organization: 'globex' }).chosen, undefined);
-    assert.equal(matchRunbooks([own], { kind: 'alert', name: 'Down', labels: {} }).chosen, undefined);
+    assert.equal(matchRunbooks([own], labels, 'acme').chosen, own);
+    assert.equal(matchRunbooks([own], labels, 'globex').chosen, undefined);
+    assert.equal(matchRunbooks([own], labels, undefined).chosen, undefined);
   });
 
   it('does not depend on the order of loading', () => {
@@ -99,10 +91,7 @@ describe('matching', () => {
       fc.property(sketches, fc.infiniteStream(fc.nat()), (all, random) => {
         const books = all.map(runbook);
         const shuffled = books.map((b) => [random.next().value ?? 0, b] as const).sort((x, y) => x[0] - y[0]);
-        const order = (list: readonly CompiledRunbook[]) =>
-          matchRunbooks(list, question).candidates.map(
-            (c) => `${c.runbook.resource.metadata.name} ${c.reason} ${c.sentence}`,
-          );
+        const order = (list: readonly CompiledRunbook[]) => matchRunbooks(list, labels, 'acme').considered;
         assert.deepEqual(order(shuffled.map(([, b]) => b)), order(books));
       }),
     );

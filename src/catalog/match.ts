@@ -1,17 +1,13 @@
 /** Which runbook answers an alert. Pure: the same alert and catalog always give the same answer, with reasons. */
-import type { CompiledRunbook, CompiledTrigger } from './compiled-runbook.ts';
+import type { CompiledRunbook } from './compiled-runbook.ts';
 
-/** Why a runbook is, or is not, the one for an alert. */
-export type MatchReason =
-  | 'Chosen'
-  | 'LessSpecific'
-  | 'OtherAlert'
-  | 'MatcherFailed'
-  | 'OtherOrganization'
-  | 'NoAlertTrigger';
+/** Words of the closed list of reasons that decisions are recorded with. */
+export type MatchReason = 'RunStarted' | 'OtherRunbookChosen' | 'NoRunbook';
 
-export interface Candidate {
-  runbook: CompiledRunbook;
+/** A runbook that names the alert, and what came of it. */
+export interface Considered {
+  /** Its name. */
+  runbook: string;
   reason: MatchReason;
   sentence: string;
 }
@@ -21,96 +17,81 @@ export interface MatchResult {
   chosen: CompiledRunbook | undefined;
   /** All that match, best first. */
   matching: readonly CompiledRunbook[];
-  /** Every runbook looked at with its reason, best first. */
-  candidates: readonly Candidate[];
+  /** Every runbook that names the alert: those that match, best first, then those that do not, by name. */
+  considered: Considered[];
 }
 
-/** What is to be answered: an alert's labels, or an incident's type with the labels of its alerts. */
-export interface Question {
-  kind: 'alert' | 'incident';
-  /** `alertname`, or the incident's type. */
+/** A runbook that names the alert. */
+interface Candidate {
+  runbook: CompiledRunbook;
   name: string;
-  labels: Readonly<Record<string, string>>;
-  /** The Organization it belongs to; undefined for the Sovereign itself. */
-  organization?: string;
+  /** Matchers that held; undefined when it does not match. */
+  held: number | undefined;
+  sentence: string;
 }
 
 /**
  * Ranks runbooks by specificity: the number of matchers that held, then priority, then the Organization's own before the
  * Sovereign's, then the name, so that the order never depends on that of loading.
+ * @param organization whose alert it is; undefined for the Sovereign itself
  */
-export function matchRunbooks(runbooks: readonly CompiledRunbook[], question: Question): MatchResult {
-  const looked = runbooks.map((runbook) => ({ runbook, ...lookAt(runbook, question) }));
-  const matching = looked.filter((l) => l.matchers !== undefined).sort((a, b) => compare(a, b));
+export function matchRunbooks(
+  runbooks: readonly CompiledRunbook[],
+  labels: Readonly<Record<string, string>>,
+  organization: string | undefined,
+): MatchResult {
+  const candidates = runbooks.flatMap((runbook) => candidateOf(runbook, labels, organization) ?? []).sort(compare);
+  const matching = candidates.filter((c) => c.held !== undefined);
   const [best] = matching;
-  const ranked = matching.map((l): Candidate => {
-    if (l === best) return { runbook: l.runbook, reason: 'Chosen', sentence: l.sentence };
-    const sentence = `${nameOf(best?.runbook)} goes first: ${whyFirst(best ?? l, l)}.`;
-    return { runbook: l.runbook, reason: 'LessSpecific', sentence };
+  const considered = candidates.map((c): Considered => {
+    const { name: runbook, sentence } = c;
+    if (c === best) return { runbook, reason: 'RunStarted', sentence };
+    if (c.held === undefined || !best) return { runbook, reason: 'NoRunbook', sentence };
+    return { runbook, reason: 'OtherRunbookChosen', sentence: `${best.name} goes first: ${whyFirst(best, c)}.` };
   });
-  const others = looked
-    .filter((l) => l.matchers === undefined)
-    .map(({ runbook, reason, sentence }): Candidate => ({ runbook, reason, sentence }));
-  others.sort((a, b) => (nameOf(a.runbook) < nameOf(b.runbook) ? -1 : 1));
-  return { chosen: best?.runbook, matching: matching.map((l) => l.runbook), candidates: [...ranked, ...others] };
+  return { chosen: best?.runbook, matching: matching.map((c) => c.runbook), considered };
 }
 
-interface Looked {
-  /** Matchers that held; undefined when the runbook does not match. */
-  matchers: number | undefined;
-  reason: MatchReason;
-  sentence: string;
-}
-
-function nameOf(runbook: CompiledRunbook | undefined): string {
-  return runbook?.resource.metadata.name ?? '';
-}
-
-function lookAt(runbook: CompiledRunbook, question: Question): Looked {
-  const { organization } = runbook.resource.provenance;
-  const no = (reason: MatchReason, sentence: string): Looked => ({ matchers: undefined, reason, sentence });
-  if (organization !== undefined && organization !== question.organization)
-    return no('OtherOrganization', `It belongs to the Organization ${organization}.`);
-  const triggers = runbook.triggers.filter((t) => t.kind === question.kind);
-  if (triggers.length === 0) return no('NoAlertTrigger', `No ${question.kind} starts it.`);
-  const named = triggers.filter((t) => triggerName(t) === question.name);
-  if (named.length === 0) {
-    const names = [...new Set(triggers.map(triggerName))].join(', ');
-    return no('OtherAlert', `It is started by ${names}, not by ${question.name}.`);
-  }
-  let best: number | undefined;
+function candidateOf(
+  runbook: CompiledRunbook,
+  labels: Readonly<Record<string, string>>,
+  organization: string | undefined,
+): Candidate | undefined {
+  const alertName = Object.hasOwn(labels, 'alertname') ? labels.alertname : undefined;
+  const triggers = runbook.triggers.filter((t) => t.kind === 'alert').filter((t) => t.alertName === alertName);
+  if (triggers.length === 0) return undefined;
+  const { name } = runbook.resource.metadata;
+  const owner = runbook.resource.provenance.organization;
+  if (owner !== undefined && owner !== organization)
+    return { runbook, name, held: undefined, sentence: `It belongs to the Organization ${owner}.` };
+  let held: number | undefined;
   let failed = '';
-  for (const trigger of named) {
-    if (trigger.kind === 'schedule') continue;
-    const miss = trigger.matchers.find((m) => !m.matches(question.labels));
+  for (const { matchers } of triggers) {
+    const miss = matchers.find((m) => !m.matches(labels));
     if (miss) failed ||= `${miss.label}${miss.operator}${JSON.stringify(miss.value)}`;
-    else best = Math.max(best ?? 0, trigger.matchers.length);
+    else held = Math.max(held ?? 0, matchers.length);
   }
-  if (best === undefined) return no('MatcherFailed', `The matcher ${failed} does not hold.`);
-  return { matchers: best, reason: 'Chosen', sentence: `It matches ${question.name} with ${best} matcher(s).` };
+  const sentence =
+    held === undefined
+      ? `The matcher ${failed} does not hold.`
+      : `It names ${alertName}, and its matchers hold (${held}).`;
+  return { runbook, name, held, sentence };
 }
 
-function triggerName(trigger: CompiledTrigger): string {
-  return trigger.kind === 'alert' ? trigger.alertName : trigger.kind === 'incident' ? trigger.type : '';
+const ownFirst = (c: Candidate) => (c.runbook.resource.provenance.organization === undefined ? 0 : 1);
+
+function compare(a: Candidate, b: Candidate): number {
+  const byName = a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  // -1 matchers: what does not match comes last.
+  const byHeld = (b.held ?? -1) - (a.held ?? -1);
+  if (a.held === undefined && b.held === undefined) return byName || ownFirst(b) - ownFirst(a);
+  return byHeld || b.runbook.priority - a.runbook.priority || ownFirst(b) - ownFirst(a) || byName;
 }
 
-type Ranked = Looked & { runbook: CompiledRunbook };
-
-const isOwn = (r: Ranked) => (r.runbook.resource.provenance.organization === undefined ? 0 : 1);
-
-function compare(a: Ranked, b: Ranked): number {
-  return (
-    (b.matchers ?? 0) - (a.matchers ?? 0) ||
-    b.runbook.priority - a.runbook.priority ||
-    isOwn(b) - isOwn(a) ||
-    (nameOf(a.runbook) < nameOf(b.runbook) ? -1 : 1)
-  );
-}
-
-function whyFirst(best: Ranked, other: Ranked): string {
-  if (best.matchers !== other.matchers) return `${best.matchers} matchers hold there, ${other.matchers} here`;
+function whyFirst(best: Candidate, other: Candidate): string {
+  if (best.held !== other.held) return `${best.held} of its matchers hold, and ${other.held} here`;
   if (best.runbook.priority !== other.runbook.priority)
     return `its priority is ${best.runbook.priority}, and ${other.runbook.priority} here`;
-  if (isOwn(best) !== isOwn(other)) return 'it is the own runbook of the Organization';
+  if (ownFirst(best) !== ownFirst(other)) return 'it is the own runbook of the Organization';
   return 'its name comes first';
 }
