@@ -67,3 +67,11 @@ describe('the built-in runbooks', () => {
     assert.ok(blocks.includes(shipped), 'the handbook has another example');
   });
 });
+
+describe('the PromQL of the built-in runbooks', () => {
+  for (const runbook of linted.runbooks)
+    it(`${runbook.resource.metadata.name} puts labels in as quoted values only`, () => {
+      const text = runbook.steps.map((s) => (s.kind === 'verify' ? s.check.source : '')).join('\n');
+      assert.doesNotMatch(text, /\+ alert\.labels/);
+    });
+});
