@@ -75,7 +75,15 @@ function registerFunctions(environment: Environment): void {
   const sync = { async: false } as const;
   environment.registerFunction('re2(string, string): bool', re2, sync);
   environment.registerFunction('glob(string, string): bool', glob, sync);
+  environment.registerFunction('quoted(string): string', quoted, sync);
   environment.registerFunction('readable(ast): bool', readable, sync);
+}
+
+/**
+ * A text as a string literal of PromQL and CEL, quotes included, so that a label's value stays a value whatever it holds.
+ */
+function quoted(text: string): string {
+  return JSON.stringify(text);
 }
 
 /** The macro `readable(x)`: can x be evaluated at all? */

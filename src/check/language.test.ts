@@ -109,6 +109,7 @@ describe('what an expression comes to', () => {
     ['re2("aaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "^(a+)+$")', false],
     ['glob(alert.name, "High*Usage")', true],
     ['glob("a.b", "a?b") && !glob("ab", "a.b")', true],
+    [`'up{a=' + quoted('x"} or vector(0) #\\\\') + '}'`, 'up{a="x\\"} or vector(0) #\\\\"}'],
     ['readable(openbao.reachable)', false],
     ['readable(openbao.reachable)', true, { 'openbao.reachable': false }],
     ['1 in [1, 2] && "a" != "b" && 7 / 2 == 3 && 7 % 4 == 3', true],

@@ -62,14 +62,13 @@ function endOfExpression(text: string, start: number): number | undefined {
   return undefined;
 }
 
-/** The position after the CEL string literal that starts at `at`. */
+/** The position after the CEL string literal that starts at `at`. A backslash guards what follows it in raw strings too, as the CEL library has it. */
 function endOfString(text: string, at: number): number | undefined {
   const quote = text[at] ?? '"';
   const close = text.startsWith(quote.repeat(3), at) ? quote.repeat(3) : quote;
-  const raw = /(^|[^A-Za-z0-9_])[bB]?[rR]$/.test(text.slice(Math.max(0, at - 3), at));
   let i = at + close.length;
   while (i < text.length) {
-    if (text[i] === '\\' && !raw) i += 2;
+    if (text[i] === '\\') i += 2;
     else if (text.startsWith(close, i)) return i + close.length;
     else i += 1;
   }

@@ -1,6 +1,6 @@
 /**
- * Small stand-ins for the facts and actions that the integrations define, with the same names and shapes, so that the
- * catalog is tested without any integration.
+ * Small stand-ins for facts and actions of the integrations, with their names and nearly their shapes, so that the catalog
+ * is tested without any integration and with every kind of input.
  */
 import Type, { type TObject, type TProperties } from 'typebox';
 import type { Vocabulary } from '../../src/check/check.ts';
@@ -30,13 +30,13 @@ function fact(name: string, returns: FactType, example: Json, parameters?: strin
 
 const facts = new Map([
   fact('openbao.status.sealed', 'bool', false),
-  fact('openbao.status.sealedPods', 'list<string>', []),
+  fact('openbao.status.sealedPods', 'int', 0),
   fact('openbao.unseal.shamir.shares.available', 'bool', true),
   fact('openbao.reachable', 'bool', true),
   fact('spire.server.healthy', 'bool', true),
   fact('prometheus.query', 'double', 0.5, ['expr']),
   fact('prometheus.queryOr', 'double', 0.5, ['expr', 'default:double']),
-  fact('prometheus.firing', 'bool', true, ['alertname']),
+  fact('prometheus.count', 'int', 0, ['expr']),
   fact('alertmanager.firing', 'bool', true, ['fingerprint']),
   fact('alertmanager.silenced', 'bool', false, ['fingerprint']),
   fact('kubernetes.reachable', 'bool', true),
@@ -44,6 +44,7 @@ const facts = new Map([
   fact('kubernetes.pod', 'map<string, dyn>', { phase: 'Running' }, ['namespace', 'name']),
   fact('kubernetes.podsReady', 'int', 3, ['namespace', 'selector']),
   fact('kubernetes.pods', 'list<dyn>', [], ['namespace', 'selector']),
+  fact('gitea.reachable', 'bool', true),
   fact('budget.spentRatio', 'double', 0.4, ['organization']),
 ]);
 
@@ -102,11 +103,17 @@ const actions = new Map([
     input: { namespace: object.namespace, name: object.name },
     example: 'kubernetes delete pod shop cart-0',
   }),
+  action('kubernetes evict pod', {
+    effects: ['Restart', 'Delete'],
+    positional: ['namespace', 'name'],
+    input: { namespace: object.namespace, name: object.name },
+    example: 'kubernetes evict pod shop cart-0',
+  }),
   action('kubernetes rollback deployment', {
     effects: ['Rollback'],
     positional: ['namespace', 'name'],
-    input: { namespace: object.namespace, name: object.name, toRevision: optional(Type.Integer({ minimum: 1 })) },
-    example: 'kubernetes rollback deployment shop cart --to-revision 3',
+    input: { namespace: object.namespace, name: object.name, revision: optional(Type.Integer({ minimum: 1 })) },
+    example: 'kubernetes rollback deployment shop cart --revision 3',
     undo: true,
   }),
   action('kubernetes patch', {
@@ -118,8 +125,8 @@ const actions = new Map([
   }),
   action('kubernetes run job', {
     effects: ['Change'],
-    positional: ['namespace', 'cronjob'],
-    input: { namespace: object.namespace, cronjob: text('CronJob whose template is used.') },
+    positional: ['namespace', 'name'],
+    input: { namespace: object.namespace, name: object.name, job: Type.Record(Type.String(), Type.Unknown()) },
     example: 'kubernetes run job shop rebuild',
   }),
   action('openbao operator unseal', {

@@ -1,0 +1,227 @@
+/**
+ * CustomResourceDefinitions from the kinds' schemas. Kubernetes wants "structural" schemas: every node with a type, no
+ * `const`, no `anyOf` that defines structure, no `additionalProperties: false`. No CEL rules, so that a 1.20 API server
+ * takes them too; what a structural schema cannot say is said by the catalog, in the object's Ready condition.
+ */
+import type { TSchema } from 'typebox';
+import { stringify } from 'yaml';
+import { runbookKind } from './kinds/runbook.ts';
+import { apiVersion, type Kind } from './resource.ts';
+
+/** The part of Kubernetes' JSONSchemaProps that is used. */
+export interface StructuralSchema {
+  description?: string;
+  type?: string;
+  format?: string;
+  enum?: unknown[];
+  pattern?: string;
+  minLength?: number;
+  maxLength?: number;
+  minimum?: number;
+  maximum?: number;
+  minItems?: number;
+  maxItems?: number;
+  minProperties?: number;
+  maxProperties?: number;
+  properties?: Record<string, StructuralSchema>;
+  required?: string[];
+  items?: StructuralSchema;
+  additionalProperties?: StructuralSchema;
+  oneOf?: { required: string[] }[];
+  'x-kubernetes-preserve-unknown-fields'?: true;
+  'x-kubernetes-int-or-string'?: true;
+  'x-kubernetes-list-type'?: 'map' | 'atomic';
+  'x-kubernetes-list-map-keys'?: string[];
+}
+
+/** What is read of a JSON schema. */
+interface JsonSchema {
+  description?: string;
+  type?: string;
+  const?: unknown;
+  enum?: unknown[];
+  anyOf?: JsonSchema[];
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+  items?: JsonSchema;
+  patternProperties?: Record<string, JsonSchema>;
+  additionalProperties?: JsonSchema | boolean;
+}
+
+/** Limits that mean the same in both. */
+const limits = [
+  ...(['pattern', 'minLength', 'maxLength', 'minimum', 'maximum', 'minItems', 'maxItems'] as const),
+  ...(['minProperties', 'maxProperties'] as const),
+];
+
+/** The structural schema that accepts at least what the TypeBox schema accepts. */
+export function toStructuralSchema(schema: TSchema): StructuralSchema {
+  return structural(schema as JsonSchema);
+}
+
+function structural(schema: JsonSchema): StructuralSchema {
+  const described = schema.description === undefined ? {} : { description: schema.description };
+  if (schema.anyOf) return { ...described, ...union(schema.anyOf) };
+  const values = 'const' in schema ? [schema.const] : schema.enum;
+  if (values) return { ...described, type: typeof values[0], enum: values };
+  if (schema.type === undefined) return { ...described, 'x-kubernetes-preserve-unknown-fields': true };
+  const node: StructuralSchema = { ...described, type: schema.type };
+  for (const limit of limits) if (limit in schema) Object.assign(node, { [limit]: schema[limit as keyof JsonSchema] });
+  if (schema.items) node.items = structural(schema.items);
+  if (schema.properties) {
+    node.properties = Object.fromEntries(Object.entries(schema.properties).map(([k, v]) => [k, structural(v)]));
+    if (schema.required?.length) node.required = [...schema.required];
+  } else if (schema.type === 'object') node.additionalProperties = entriesOf(schema);
+  return node;
+}
+
+/** A record's entries: the pattern of its keys cannot be said. */
+function entriesOf(schema: JsonSchema): StructuralSchema {
+  const [pattern] = Object.values(schema.patternProperties ?? {});
+  const other = typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined;
+  return structural(pattern ?? other ?? {});
+}
+
+function union(branches: readonly JsonSchema[]): StructuralSchema {
+  if (branches.every((b) => 'const' in b)) {
+    const values = branches.map((b) => b.const);
+    if (new Set(values.map((v) => typeof v)).size === 1) return { type: typeof values[0], enum: values };
+  }
+  const types = new Set(branches.map((b) => b.type));
+  if (types.size === 1 && types.has('object') && branches.every((b) => b.properties)) return objectUnion(branches);
+  const [only] = branches;
+  if (types.size === 1 && only) return { ...structural(only) };
+  if (types.size === 2 && types.has('integer') && types.has('string')) return { 'x-kubernetes-int-or-string': true };
+  // A text or a list, say: there is no structural way to write that.
+  return { 'x-kubernetes-preserve-unknown-fields': true };
+}
+
+/** One object with the fields of all branches, told apart by the first field each requires. */
+function objectUnion(branches: readonly JsonSchema[]): StructuralSchema {
+  const properties: Record<string, StructuralSchema> = {};
+  for (const branch of branches)
+    for (const [name, schema] of Object.entries(branch.properties ?? {})) properties[name] ??= structural(schema);
+  const tags = branches.map((b) => b.required?.[0]).filter((t) => t !== undefined);
+  const node: StructuralSchema = { type: 'object', properties };
+  if (tags.length === branches.length && new Set(tags).size === tags.length)
+    node.oneOf = tags.map((tag) => ({ required: [tag] }));
+  return node;
+}
+
+/** A column of `kubectl get`; those with priority 1 only with `-o wide`. */
+interface PrinterColumn {
+  name: string;
+  type: 'string' | 'date' | 'integer';
+  jsonPath: string;
+  description?: string;
+  priority?: number;
+}
+
+const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
+
+/** Kinds that live in a cluster, with the columns of theirs. */
+const clusterKinds: readonly { kind: Kind; columns: readonly PrinterColumn[] }[] = [
+  {
+    kind: runbookKind,
+    columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How far it may go by itself.' }],
+  },
+];
+
+const commonColumns: readonly PrinterColumn[] = [
+  { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether it is understood and in use.' },
+  { name: 'Reason', type: 'string', jsonPath: ready('reason'), description: 'Why it is not.', priority: 1 },
+  { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+];
+
+const text = (description: string, maxLength: number): StructuralSchema => ({ description, type: 'string', maxLength });
+
+const conditionSchema: StructuralSchema = {
+  type: 'object',
+  required: ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
+  properties: {
+    type: text('Ready.', 316),
+    status: { description: 'True, False or Unknown.', type: 'string', enum: ['True', 'False', 'Unknown'] },
+    observedGeneration: { description: 'Generation this was said of.', type: 'integer', format: 'int64', minimum: 0 },
+    lastTransitionTime: { description: 'When status last changed.', type: 'string', format: 'date-time' },
+    reason: text('One CamelCase word.', 1024),
+    message: text('A sentence.', 32768),
+  },
+};
+
+const statusSchema: StructuralSchema = {
+  description: 'What the catalog makes of it.',
+  type: 'object',
+  properties: {
+    observedGeneration: { description: 'Generation last looked at.', type: 'integer', format: 'int64', minimum: 0 },
+    conditions: {
+      description: 'Ready: whether it is understood and in use, and why not.',
+      type: 'array',
+      maxItems: 16,
+      items: conditionSchema,
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['type'],
+    },
+  },
+};
+
+/** The CustomResourceDefinition of a kind as an object. */
+function crdOf(kind: Kind, columns: readonly PrinterColumn[]) {
+  const [group = '', version = ''] = apiVersion.split('/');
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${kind.plural}.${group}`, labels: { 'app.kubernetes.io/part-of': 'catalyst-sre' } },
+    spec: {
+      group,
+      names: {
+        kind: kind.kind,
+        listKind: `${kind.kind}List`,
+        plural: kind.plural,
+        singular: kind.kind.toLowerCase(),
+        shortNames: [...kind.shortNames],
+        categories: ['catalyst'],
+      },
+      scope: 'Namespaced',
+      versions: [
+        {
+          name: version,
+          served: true,
+          storage: true,
+          subresources: { status: {} },
+          additionalPrinterColumns: [...columns, ...commonColumns],
+          schema: {
+            openAPIV3Schema: {
+              description: kind.description,
+              type: 'object',
+              required: ['spec'],
+              properties: {
+                apiVersion: { type: 'string' },
+                kind: { type: 'string' },
+                metadata: { type: 'object' },
+                spec: toStructuralSchema(kind.spec),
+                status: statusSchema,
+              },
+            },
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** A file to be written. */
+export interface RenderedFile {
+  /** Relative to the directory chosen. */
+  path: string;
+  content: string;
+}
+
+/** One file for each CustomResourceDefinition, the same bytes whenever the kinds are the same. */
+export function renderCrds(): RenderedFile[] {
+  return clusterKinds.map(({ kind, columns }) => {
+    const crd = crdOf(kind, columns);
+    const yaml = stringify(crd, { lineWidth: 0, aliasDuplicateObjects: false });
+    const content = `# Generated by \`catalyst-sre render crds\` from src/catalog/kinds. Do not edit.\n${yaml}`;
+    return { path: `crd-${kind.plural}.yaml`, content };
+  });
+}
