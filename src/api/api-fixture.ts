@@ -6,6 +6,8 @@ import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummar
 import { createLog } from '../telemetry/log.ts';
 import { type AccessToken, hashToken, type Role } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
+import type { Api } from './fastify.ts';
+import { openApiDocument } from './openapi.ts';
 import type { AlertSummary, ApiPorts, Delivery, IncidentSummary, KeyClaim, ReadModel, RunbookDetail } from './ports.ts';
 
 const at = Date.UTC(2026, 0, 5, 12);
@@ -315,4 +317,32 @@ export function fixtureOptions(): ApiOptions {
 
 export function startApi(fixture: Fixture, options: Partial<ApiOptions> = {}) {
   return createApi(fixture.ports, { ...fixtureOptions(), ...options });
+}
+
+/** Every route the server has, as method and path with parameters filled in. */
+export function routesOf(app: Api): { method: 'GET' | 'POST'; path: string; url: string }[] {
+  const { paths } = openApiDocument(app) as unknown as { paths: Record<string, Record<string, unknown>> };
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => ({
+      method: method.toUpperCase() as 'GET' | 'POST',
+      path,
+      url: path
+        .replace('{org}', 'acme')
+        .replace('{repo}', 'runbooks')
+        .replace('{seq}', '1')
+        .replace('{name}', 'restart-shop')
+        .replace(
+          '{id}',
+          path.includes('/runs')
+            ? 'r1'
+            : path.includes('alerts')
+              ? 'a1'
+              : path.includes('decisions')
+                ? '1'
+                : path.includes('approvals')
+                  ? 'p1'
+                  : 'i1',
+        ),
+    })),
+  );
 }
