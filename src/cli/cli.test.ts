@@ -147,6 +147,16 @@ test('--watch goes on where it was when the connection breaks', async () => {
   assert.deepEqual(session.out().trim().split('\n'), ['record/1', 'record/2', 'record/3']);
 });
 
+test('--watch of a server that is not there, or of what one may not see, is an error', async () => {
+  const dead = await cli(['get', 'runs', '-w'], { environment: { CATALYST_SRE_SERVER: 'http://127.0.0.1:1' } });
+  assert.equal(dead.code, 1);
+  assert.match(dead.err, /does not answer/);
+  const environment = { CATALYST_SRE_SERVER: server, CATALYST_SRE_TOKEN: 'acme-viewer-token' };
+  const forbidden = await cli(['get', 'record', '-w'], { environment });
+  assert.equal(forbidden.code, 1);
+  assert.match(forbidden.err, /The role org-viewer may not do this/);
+});
+
 test('text from outside cannot act upon the terminal', async () => {
   assert.equal(safe('a\u001b[2Jb\r\nc\u202ed'), 'a [2Jb c d');
   Object.assign(f.incidents[0] ?? {}, { title: '\u001b]0;owned\u0007x\nFAKE   ROW' });
