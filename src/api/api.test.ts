@@ -41,6 +41,7 @@ test('without a token, or with a wrong one, every route but the public ones is c
       const answer = await app.inject({ method: route.method, url: route.url, headers });
       assert.equal(answer.statusCode, 401, `${route.method} ${route.path}`);
       assert.equal(answer.json().code, 'Unauthenticated');
+      assert.equal(answer.json().detail, 'The bearer token is missing or not known.');
     }
   }
 });
