@@ -8,7 +8,16 @@ import { type AccessToken, hashToken, type Role } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
 import type { Api } from './fastify.ts';
 import { openApiDocument } from './openapi.ts';
-import type { AlertSummary, ApiPorts, Delivery, IncidentSummary, KeyClaim, ReadModel, RunbookDetail } from './ports.ts';
+import type {
+  AlertSummary,
+  ApiPorts,
+  DeadLetterSummary,
+  Delivery,
+  IncidentSummary,
+  KeyClaim,
+  ReadModel,
+  RunbookDetail,
+} from './ports.ts';
 
 const at = Date.UTC(2026, 0, 5, 12);
 
@@ -42,7 +51,7 @@ function model<T extends { id?: string; name?: string; organization?: string | u
   const visible = (organization: string | undefined) => (item: T) =>
     organization === undefined || item.organization === organization || (shared && item.organization === undefined);
   return {
-    async list(request: ListRequest, filter: object): Promise<ListPage<T>> {
+    async list(request: ListRequest, filter: object = {}): Promise<ListPage<T>> {
       const all = items
         .filter(visible(request.organization))
         .filter((item) =>
@@ -207,6 +216,18 @@ export function createFixture(): Fixture {
       },
     },
     alerts: model(f.alerts),
+    deadLetters: model<DeadLetterSummary>([
+      {
+        id: '7',
+        receivedAt: at,
+        source: 'am',
+        organization: 'acme',
+        problem: 'It is not JSON.',
+        size: 3,
+        beginning: 'abc',
+      },
+      { id: '6', receivedAt: at, source: 'am', problem: 'It is empty.', size: 0, beginning: '' },
+    ]),
     incidents: model(f.incidents),
     runs: {
       ...model(f.runs),

@@ -135,6 +135,16 @@ test('--watch prints the list, then each change', async () => {
   assert.ok(!session.out().includes('r1 '));
 });
 
+test('dead letters are shown, and told of when one comes', async () => {
+  assert.match((await cli(['get', 'dl'])).out, /^7 +am +acme +3 +It is not JSON\. +5m$/m);
+  const session = start(['get', 'deadletters', '-w', '-o', 'name']);
+  await session.sees(/deadletter\/6/);
+  f.record.append({ kind: 'delivery.deadLettered' });
+  await session.sees(/deadletter\/6\ndeadletter\/7/);
+  stop.abort();
+  await session.ended;
+});
+
 test('--watch goes on where it was when the connection breaks', async () => {
   const session = start(['get', 'record', '-w', '-o', 'name']);
   f.record.append({});

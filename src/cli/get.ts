@@ -126,6 +126,8 @@ async function watch(
 /** The items an entry of the record tells of, as they are now. */
 async function changed(noun: Noun, entry: Item, client: Client): Promise<Item[]> {
   if (noun.plural === 'record') return [entry];
+  // An entry that names no item tells of a new one.
+  if (noun.watch.newest) return client.list(noun.path, {}, 1);
   const found: Item[] = [];
   for (const id of noun.watch.ids(entry)) {
     if (id === undefined) continue;

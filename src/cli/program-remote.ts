@@ -4,7 +4,8 @@ import type { GetFlags } from './get.ts';
 import { colour, examples, output, type ProgramContext, remote } from './program-parts.ts';
 
 export function addRead(program: Command, { io, finish }: ProgramContext): void {
-  const noun = () => new Argument('<what>', 'alerts, incidents, runs, runbooks, decisions, approvals, pages or record');
+  const noun = () =>
+    new Argument('<what>', 'alerts, deadletters, incidents, runs, runbooks, decisions, approvals, pages or record');
   remote(
     program
       .command('get')
