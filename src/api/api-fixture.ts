@@ -46,7 +46,7 @@ export const bearer = (name: string) => ({ authorization: `Bearer ${name}-token`
 function model<T extends { id?: string; name?: string; organization?: string | undefined }>(
   items: T[],
   shared = false,
-): ReadModel<T, object> {
+): ReadModel<T, object> & { list(request: ListRequest): Promise<ListPage<T>> } {
   const idOf = (item: T) => item.id ?? item.name ?? '';
   const visible = (organization: string | undefined) => (item: T) =>
     organization === undefined || item.organization === organization || (shared && item.organization === undefined);
