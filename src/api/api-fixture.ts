@@ -6,7 +6,18 @@ import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummar
 import { createLog } from '../telemetry/log.ts';
 import { type AccessToken, hashToken, type Role } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
-import type { AlertSummary, ApiPorts, Delivery, IncidentSummary, KeyClaim, ReadModel, RunbookDetail } from './ports.ts';
+import type { Api } from './fastify.ts';
+import { openApiDocument } from './openapi.ts';
+import type {
+  AlertSummary,
+  ApiPorts,
+  DeadLetterSummary,
+  Delivery,
+  IncidentSummary,
+  KeyClaim,
+  ReadModel,
+  RunbookDetail,
+} from './ports.ts';
 
 const at = Date.UTC(2026, 0, 5, 12);
 
@@ -35,12 +46,12 @@ export const bearer = (name: string) => ({ authorization: `Bearer ${name}-token`
 function model<T extends { id?: string; name?: string; organization?: string | undefined }>(
   items: T[],
   shared = false,
-): ReadModel<T, object> {
+): ReadModel<T, object> & { list(request: ListRequest): Promise<ListPage<T>> } {
   const idOf = (item: T) => item.id ?? item.name ?? '';
   const visible = (organization: string | undefined) => (item: T) =>
     organization === undefined || item.organization === organization || (shared && item.organization === undefined);
   return {
-    async list(request: ListRequest, filter: object): Promise<ListPage<T>> {
+    async list(request: ListRequest, filter: object = {}): Promise<ListPage<T>> {
       const all = items
         .filter(visible(request.organization))
         .filter((item) =>
@@ -205,6 +216,18 @@ export function createFixture(): Fixture {
       },
     },
     alerts: model(f.alerts),
+    deadLetters: model<DeadLetterSummary>([
+      {
+        id: '7',
+        receivedAt: at,
+        source: 'am',
+        organization: 'acme',
+        problem: 'It is not JSON.',
+        size: 3,
+        beginning: 'abc',
+      },
+      { id: '6', receivedAt: at, source: 'am', problem: 'It is empty.', size: 0, beginning: '' },
+    ]),
     incidents: model(f.incidents),
     runs: {
       ...model(f.runs),
@@ -315,4 +338,32 @@ export function fixtureOptions(): ApiOptions {
 
 export function startApi(fixture: Fixture, options: Partial<ApiOptions> = {}) {
   return createApi(fixture.ports, { ...fixtureOptions(), ...options });
+}
+
+/** Every route the server has, as method and path with parameters filled in. */
+export function routesOf(app: Api): { method: 'GET' | 'POST'; path: string; url: string }[] {
+  const { paths } = openApiDocument(app) as unknown as { paths: Record<string, Record<string, unknown>> };
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => ({
+      method: method.toUpperCase() as 'GET' | 'POST',
+      path,
+      url: path
+        .replace('{org}', 'acme')
+        .replace('{repo}', 'runbooks')
+        .replace('{seq}', '1')
+        .replace('{name}', 'restart-shop')
+        .replace(
+          '{id}',
+          path.includes('/runs')
+            ? 'r1'
+            : path.includes('alerts')
+              ? 'a1'
+              : path.includes('decisions')
+                ? '1'
+                : path.includes('approvals')
+                  ? 'p1'
+                  : 'i1',
+        ),
+    })),
+  );
 }

@@ -47,6 +47,8 @@ const commandBytes = 1024 * 1024;
 const requestTimeoutMs = 60_000;
 /** Time to send the headers: a client that drips them holds a connection and nothing else. */
 const headersTimeoutMs = 10_000;
+/** How often the two limits above are looked at; Node's own 30 s would make 10 s up to 40. */
+const timeoutCheckMs = 5_000;
 /** Silence on a connection; the stream's heartbeat comes four times as often. */
 const connectionTimeoutMs = 60_000;
 /** No read or command may take longer; a statement of PostgreSQL is cancelled after 15 s. */
@@ -62,7 +64,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
     handlerTimeout: handlerTimeoutMs,
     // Idle connections are closed at once when stopping; busy ones end their request.
     forceCloseConnections: 'idle',
-    http: { headersTimeout: headersTimeoutMs },
+    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: timeoutCheckMs },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
     requestIdHeader: false,
     genReqId: (request) => {

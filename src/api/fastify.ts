@@ -10,7 +10,6 @@ import type {
 import type { Static, TSchema } from 'typebox';
 import { CatalystError } from '../errors.ts';
 import type { Actor, Permission } from './access.ts';
-import { Problem } from './views.ts';
 
 interface TypeBoxProvider extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
@@ -47,10 +46,9 @@ export function actorOf(request: { actor: Actor | undefined }): Actor {
   return request.actor;
 }
 
-/** The schema of a route's answers: one for success, the problem for everything else. */
+/** The schema of a route's success; `openapi.ts` adds the problem that every route may answer with. */
 export function answers(schema: TSchema, status = 200) {
-  const problem = { description: 'An error.', content: { 'application/problem+json': { schema: Problem } } };
-  return { [status]: schema, '4xx': problem, '5xx': problem };
+  return { [status]: schema };
 }
 
 /** An item, or NotFound. What belongs to another Organization is not found either. */

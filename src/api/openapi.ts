@@ -13,6 +13,12 @@ export interface OpenApiDocument extends JsonObject {
   components: { schemas: Record<string, JsonObject> };
 }
 
+/** What every route may answer with besides its success. */
+const problem = {
+  description: 'An error.',
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+};
+
 export function openApiDocument(app: Api): OpenApiDocument {
   const names = new Map(Object.entries(namedViews).map(([name, schema]) => [JSON.stringify(schema), name]));
   const hoist = (value: unknown, own?: string): unknown => {
@@ -23,13 +29,16 @@ export function openApiDocument(app: Api): OpenApiDocument {
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, hoist(part)]));
   };
   const document = JSON.parse(JSON.stringify(app.swagger())) as JsonObject;
+  const paths = hoist(document.paths) as OpenApiDocument['paths'];
+  for (const operation of Object.values(paths).flatMap((methods) => Object.values(methods)))
+    operation.responses = { ...(operation.responses as object), '4XX': problem, '5XX': problem };
   const schemas = Object.entries(namedViews).map(([name, schema]) => [
     name,
     hoist(JSON.parse(JSON.stringify(schema)), name),
   ]);
   return {
     ...document,
-    paths: hoist(document.paths),
+    paths,
     components: { ...(document.components as object), schemas: Object.fromEntries(schemas) },
   } as OpenApiDocument;
 }

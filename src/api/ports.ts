@@ -32,7 +32,7 @@ export interface Delivery {
 
 export interface Intake {
   /** Resolves after the commit. Throws Unavailable when it could not commit. Never judges the body. */
-  accept(delivery: Delivery): Promise<void>;
+  accept(delivery: Delivery): Promise<unknown>;
 }
 
 export interface AlertSummary {
@@ -57,6 +57,23 @@ export interface AlertFilter {
   state?: AlertSummary['state'] | undefined;
   name?: string | undefined;
   incidentId?: string | undefined;
+}
+
+/** A delivery that was kept but cannot be read. */
+export interface DeadLetterSummary {
+  id: string;
+  receivedAt: number;
+  source: string;
+  organization?: string | undefined;
+  /** Why it cannot be read. */
+  problem: string;
+  /** Bytes. */
+  size: number;
+  /** Its first bytes as text, unreadable ones replaced. */
+  beginning: string;
+}
+export interface DeadLetters {
+  list(request: ListRequest): Promise<ListPage<DeadLetterSummary>>;
 }
 
 export interface IncidentSummary {
@@ -98,7 +115,7 @@ export interface RunbookDetail extends RunbookSummary {
   spec: Json;
 }
 
-/** Lists newest first and finds one; `after` is the id of the last item of the page before. */
+/** Lists newest first and finds one; `after` is what `next` of the page before was. */
 export interface ReadModel<Summary, Filter = Record<never, never>, Detail = Summary> {
   list(request: ListRequest, filter: Filter): Promise<ListPage<Summary>>;
   find(id: string, organization: string | undefined): Promise<Detail | undefined>;
@@ -201,6 +218,7 @@ export type KeyClaim =
 export interface ApiPorts {
   intake: Intake;
   alerts: Alerts;
+  deadLetters: DeadLetters;
   incidents: Incidents;
   runs: Runs;
   runbooks: Runbooks;

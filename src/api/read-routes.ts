@@ -8,6 +8,7 @@ import {
   Approval,
   alertStates,
   approvalStates,
+  DeadLetter,
   Decision,
   Incident,
   incidentStates,
@@ -120,6 +121,7 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
     present: presentPage,
   });
   journalRoute(app, ports);
+  deadLetterRoute(app, ports);
 }
 
 function addNoun<Summary, Filter, Detail>(app: Api, noun: Noun<Summary, Filter, Detail>): void {
@@ -186,6 +188,26 @@ function journalRoute(app: Api, ports: ApiPorts): void {
         request.params.id,
       );
       return { items: (await ports.runs.journal(run.id)).map((entry) => withTimes(entry, ['at'])) };
+    },
+  );
+}
+
+function deadLetterRoute(app: Api, ports: ApiPorts): void {
+  app.get(
+    '/api/v1/deadletters',
+    {
+      config: { access: 'read' },
+      schema: {
+        operationId: 'listDeadLetters',
+        summary: 'Deliveries that were kept but cannot be read, newest first',
+        tags: ['alerts'],
+        querystring: Type.Object(PageQuery, { additionalProperties: false }),
+        response: answers(listOf(DeadLetter, 'dead letters')),
+      },
+    },
+    async (request) => {
+      const page = await ports.deadLetters.list({ ...request.query, organization: actorOf(request).organization });
+      return { ...page, items: page.items.map((letter) => withTimes(letter, ['receivedAt'])) };
     },
   );
 }

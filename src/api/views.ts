@@ -54,6 +54,19 @@ export const Alert = Type.Object(
   { description: 'One firing of one alert, from its start to its end.' },
 );
 
+export const DeadLetter = Type.Object(
+  {
+    id: text('Number of the delivery.'),
+    receivedAt: time('When it came in.'),
+    source: text('Name of the token that delivered it.'),
+    organization,
+    problem: text('Why it cannot be read.'),
+    size: count('Its bytes.'),
+    beginning: text('Its first bytes as text.'),
+  },
+  { description: 'A delivery that was kept but cannot be read.' },
+);
+
 export const Incident = Type.Object(
   {
     id: id('incident'),
@@ -257,6 +270,7 @@ export const Problem = Type.Object(
 /** The schemas that have a name of their own in OpenAPI, where clients take their types from. */
 export const namedViews: Readonly<Record<string, TSchema>> = {
   Alert,
+  DeadLetter,
   Incident,
   Run,
   JournalEntry,

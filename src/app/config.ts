@@ -45,7 +45,7 @@ export async function readText(path: string): Promise<string> {
 /** Pure: the configuration with its defaults filled in, or everything that is wrong with it. */
 export function checkConfig<I extends TObject>(text: string, file: string, integrations: I): CheckedConfig<I> {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', stringKeys: true });
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };

@@ -135,6 +135,16 @@ test('--watch prints the list, then each change', async () => {
   assert.ok(!session.out().includes('r1 '));
 });
 
+test('dead letters are shown, and told of when one comes', async () => {
+  assert.match((await cli(['get', 'dl'])).out, /^7 +am +acme +3 +It is not JSON\. +5m$/m);
+  const session = start(['get', 'deadletters', '-w', '-o', 'name']);
+  await session.sees(/deadletter\/6/);
+  f.record.append({ kind: 'delivery.deadLettered' });
+  await session.sees(/deadletter\/6\ndeadletter\/7/);
+  stop.abort();
+  await session.ended;
+});
+
 test('--watch goes on where it was when the connection breaks', async () => {
   const session = start(['get', 'record', '-w', '-o', 'name']);
   f.record.append({});
@@ -145,6 +155,16 @@ test('--watch goes on where it was when the connection breaks', async () => {
   stop.abort();
   await session.ended;
   assert.deepEqual(session.out().trim().split('\n'), ['record/1', 'record/2', 'record/3']);
+});
+
+test('--watch of a server that is not there, or of what one may not see, is an error', async () => {
+  const dead = await cli(['get', 'runs', '-w'], { environment: { CATALYST_SRE_SERVER: 'http://127.0.0.1:1' } });
+  assert.equal(dead.code, 1);
+  assert.match(dead.err, /does not answer/);
+  const environment = { CATALYST_SRE_SERVER: server, CATALYST_SRE_TOKEN: 'acme-viewer-token' };
+  const forbidden = await cli(['get', 'record', '-w'], { environment });
+  assert.equal(forbidden.code, 1);
+  assert.match(forbidden.err, /The role org-viewer may not do this/);
 });
 
 test('text from outside cannot act upon the terminal', async () => {

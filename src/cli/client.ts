@@ -77,8 +77,8 @@ export class Client {
   }
 
   /**
-   * The record as it grows, from behind `after` on, or from now. Connects again, without a gap, until the signal is
-   * aborted. `onReady` is called with the position once the stream stands.
+   * The record as it grows, from behind `after` on, or from now. Once it stands, `onReady` is called with the position,
+   * and it connects again, without a gap, until the signal is aborted. A server that was never there is an error.
    */
   async *events(
     after: number | undefined,
@@ -86,7 +86,7 @@ export class Client {
     onReady?: (position: number) => void,
   ): AsyncGenerator<StreamEvent> {
     let position = after;
-    let ready = onReady;
+    let connected = false;
     for (let wait = firstWaitMs; !signal.aborted; wait = Math.min(wait * 2, longestWaitMs)) {
       try {
         const headers: Record<string, string> = position === undefined ? {} : { 'last-event-id': String(position) };
@@ -95,13 +95,13 @@ export class Client {
         for await (const event of parseStream(response.body ?? new ReadableStream())) {
           wait = firstWaitMs;
           position = event.id;
-          ready?.(position);
-          ready = undefined;
+          if (!connected) onReady?.(position);
+          connected = true;
           if (event.data !== undefined && event.event === 'record') yield event;
         }
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof CatalystError && !error.retryable) throw error;
+        if (!connected || (error instanceof CatalystError && !error.retryable)) throw error;
       }
       if (signal.aborted) return;
       this.#io.err('The stream was interrupted; connecting again.');

@@ -95,8 +95,9 @@ async function watch(
     if (look.format === 'table' || look.format === 'wide') widths = await printList(io, noun, items, look);
     else for (const item of items) await printOne(item);
   });
-  // A failure is reported by whoever awaits it below; until then nobody does.
-  initial.catch(() => {});
+  // When the list cannot be had there is nothing to follow either.
+  const listFailed = new AbortController();
+  initial.catch((error: unknown) => listFailed.abort(error));
   const printOne = async (item: Item) => {
     // One document a line: what reads a stream of JSON expects it so.
     if (look.format === 'json') io.out(JSON.stringify(item));
@@ -111,19 +112,22 @@ async function watch(
       for (const line of table.lines) io.out(line);
     }
   };
-  for await (const event of client.events(undefined, io.signal, () => ready.resolve())) {
+  const signal = AbortSignal.any([io.signal, listFailed.signal]);
+  for await (const event of client.events(undefined, signal, () => ready.resolve())) {
     await initial;
     const entry = event.data ?? {};
     if (!noun.watch.kinds.some((kind) => String(entry.kind).startsWith(kind))) continue;
     for (const item of await changed(noun, entry, client)) if (wanted(item)) await printOne(item);
   }
-  await Promise.race([initial, Promise.resolve()]);
+  listFailed.signal.throwIfAborted();
   return exitCodes.done;
 }
 
 /** The items an entry of the record tells of, as they are now. */
 async function changed(noun: Noun, entry: Item, client: Client): Promise<Item[]> {
   if (noun.plural === 'record') return [entry];
+  // An entry that names no item tells of a new one.
+  if (noun.watch.newest) return client.list(noun.path, {}, 1);
   const found: Item[] = [];
   for (const id of noun.watch.ids(entry)) {
     if (id === undefined) continue;

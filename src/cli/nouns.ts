@@ -10,7 +10,12 @@ export interface Noun extends Printable {
   /** Query parameters by the flag that sets them. */
   filters: Readonly<Partial<Record<FilterFlag, string>>>;
   /** Which entries of the record tell of a change, and which items changed. */
-  watch: { kinds: readonly string[]; ids(entry: Item): readonly (string | undefined)[]; query?: string };
+  watch: {
+    kinds: readonly string[];
+    ids(entry: Item): readonly (string | undefined)[];
+    query?: string;
+    newest?: boolean;
+  };
 }
 
 export type FilterFlag = 'state' | 'severity' | 'outcome' | 'runbook' | 'name' | 'incident' | 'alert' | 'run';
@@ -49,6 +54,24 @@ export const nouns: readonly Noun[] = [
     ],
     filters: { state: 'state', name: 'name', incident: 'incidentId' },
     watch: { kinds: ['alert.'], ids: (entry) => [text(entry.alertId)] },
+  },
+  {
+    singular: 'deadletter',
+    plural: 'deadletters',
+    aliases: ['deadletter', 'dl'],
+    path: '/api/v1/deadletters',
+    nameOf: byId,
+    columns: [
+      id,
+      field('SOURCE', 'source'),
+      organization,
+      field('SIZE', 'size'),
+      field('PROBLEM', 'problem'),
+      field('BEGINNING', 'beginning', { wide: true }),
+      since('receivedAt'),
+    ],
+    filters: {},
+    watch: { kinds: ['delivery.deadLettered'], ids: () => [], newest: true },
   },
   {
     singular: 'incident',

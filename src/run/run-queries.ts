@@ -9,7 +9,7 @@ import type { Json } from '../integrations/contract.ts';
 /** Which part of a list, and whose. */
 export interface ListRequest {
   limit: number;
-  /** Id of the last item of the page before. */
+  /** `next` of the page before: here the id of its last item; opaque to the API. */
   after?: string | undefined;
   /** Only what belongs to this Organization; undefined for the whole Sovereign. */
   organization?: string | undefined;

@@ -49,6 +49,7 @@ export function createLog(options: LogOptions): Log {
       // Whatever the fields are called, a line is scrubbed as a whole before it leaves.
       hooks: { streamWrite: scrub },
     },
-    options.stream ?? destination({ fd: 2, sync: false }),
+    // At once: the last lines before a crash are the ones that matter.
+    options.stream ?? destination({ fd: 2, sync: true }),
   );
 }

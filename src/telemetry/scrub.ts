@@ -10,8 +10,11 @@ const mark = '[redacted]';
  * none looks at a long text again from each of its characters, because that text comes from outside.
  */
 const patterns: readonly [RegExp, string][] = [
-  // RFC 6750 and RFC 7617 credentials in a header.
-  [/\b(bearer|basic)(\s+)[a-z0-9._~+/-]{4,}=*/gi, `$1$2${mark}`],
+  // RFC 6750 and RFC 7617 credentials in a header; not the word after "bearer" in a sentence, which is short and lower-case.
+  [
+    /\b([Bb]earer|BEARER|[Bb]asic|BASIC)(\s+)(?![a-z]{1,15}(?:[\s"',;:)]|\.?$|\.[\s"']))[A-Za-z0-9._~+/-]{4,}=*/g,
+    `$1$2${mark}`,
+  ],
   // Credentials in a URL, RFC 3986 §3.2.1. Greedy up to the last @ of the authority: a password may hold one.
   [/\b([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/"'\\<>?#]+@/gi, `$1${mark}@`],
   // token=…, password: …, api_key=… in query strings and connection strings.

@@ -1,0 +1,168 @@
+/** The part of the command tree that reads from a server and acts on incidents, runs and the record. */
+import { Argument, type Command } from 'commander';
+import type { GetFlags } from './get.ts';
+import { colour, examples, output, type ProgramContext, remote } from './program-parts.ts';
+
+export function addRead(program: Command, { io, finish }: ProgramContext): void {
+  const noun = () =>
+    new Argument('<what>', 'alerts, deadletters, incidents, runs, runbooks, decisions, approvals, pages or record');
+  remote(
+    program
+      .command('get')
+      .summary('list things, or show some by name')
+      .description('Lists what the server knows, newest first, or shows some by name.')
+      .addArgument(noun())
+      .argument('[names...]', 'only these')
+      .addOption(output())
+      .addOption(colour())
+      .option('-w, --watch', 'go on and show what changes', false)
+      .option('--limit <n>', 'how many at most', '50')
+      .option('--state <state>', 'only those in this state')
+      .option('--severity <severity>', 'only incidents of this severity')
+      .option('--outcome <outcome>', 'only runs that ended so')
+      .option('--runbook <name>', 'only runs of this runbook')
+      .option('--name <name>', 'only alerts of this name')
+      .option('--incident <id>', 'only what belongs to this incident')
+      .option('--alert <id>', 'only what belongs to this alert')
+      .option('--run <id>', 'only what belongs to this run'),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre get incidents --state Open', 'what nobody has taken yet'],
+        ['catalyst-sre get runs -w', 'runs, and every change of one'],
+        ['catalyst-sre get decisions --alert ID -o wide', 'why nothing was done about an alert'],
+        ['catalyst-sre get record --incident ID -o json', 'the record of an incident, for a report'],
+      ),
+    )
+    .action(async (what: string, names: string[], flags: GetFlags) =>
+      finish(await (await import('./get.ts')).get(what, names, flags, io)),
+    );
+  remote(
+    program
+      .command('describe')
+      .summary('one thing with everything that belongs to it')
+      .description(
+        'Shows one thing with everything that belongs to it: an incident with its alerts, runs and timeline.',
+      )
+      .addArgument(noun())
+      .argument('<names...>', 'which')
+      .addOption(colour()),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre describe incident ID', 'alerts, runs, pages and timeline'],
+        ['catalyst-sre describe run ID', 'decision, approvals and journal'],
+      ),
+    )
+    .action(async (what: string, names: string[], flags) =>
+      finish(await (await import('./describe.ts')).describe(what, names, flags, io)),
+    );
+}
+
+export function addIncident(program: Command, { io, finish }: ProgramContext): void {
+  const incident = program
+    .command('incident')
+    .summary('take, resolve or annotate an incident')
+    .description('Acts on incidents.');
+  const verb = (name: string, summary: string) =>
+    remote(
+      incident
+        .command(name)
+        .summary(summary)
+        .description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`),
+    )
+      .argument('<id>', 'id of the incident')
+      .addOption(output());
+  verb('ack', 'take an incident, which stops its escalation')
+    .option('-m, --comment <text>', 'what you are about to do')
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre incident ack ID -m "looking at it"', 'the timeline shows who and why']),
+    )
+    .action(async (id: string, flags) =>
+      finish(
+        await (await import('./act.ts')).act('incident', 'acknowledge', [id], { comment: flags.comment }, flags, io),
+      ),
+    );
+  verb('resolve', 'resolve an incident')
+    .requiredOption('-m, --resolution <text>', 'what the cause was and what ended it')
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre incident resolve ID -m "certificate renewed"', 'the text goes on record']),
+    )
+    .action(async (id: string, flags) =>
+      finish(
+        await (await import('./act.ts')).act('incident', 'resolve', [id], { resolution: flags.resolution }, flags, io),
+      ),
+    );
+  verb('note', 'add a note to the timeline of an incident')
+    .requiredOption('-m, --text <text>', 'the note')
+    .addHelpText('after', examples(['catalyst-sre incident note ID -m "network team informed"', 'for who takes over']))
+    .action(async (id: string, flags) =>
+      finish(await (await import('./act.ts')).act('incident', 'notes', [id], { text: flags.text }, flags, io)),
+    );
+}
+
+export function addRun(program: Command, { io, finish }: ProgramContext): void {
+  const run = program.command('run').summary('approve, reject or cancel a run').description('Acts on runs.');
+  const verb = (name: string, summary: string) =>
+    remote(
+      run
+        .command(name)
+        .summary(summary)
+        .description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`),
+    )
+      .argument('<id>', 'id of the run')
+      .addOption(output())
+      .option('-m, --comment <text>', 'why');
+  for (const [name, summary] of [
+    ['approve', 'approve what a run waits for'],
+    ['reject', 'reject what a run waits for; the run ends'],
+  ] as const)
+    verb(name, summary)
+      .option('--plan-digest <digest>', 'only if the plan still is the one with this digest')
+      .addHelpText(
+        'after',
+        examples(
+          ['catalyst-sre describe run ID', 'see the plan and its digest first'],
+          [`catalyst-sre run ${name} ID --plan-digest DIGEST`, 'exactly the plan you saw'],
+        ),
+      )
+      .action(async (id: string, flags) =>
+        finish(
+          await (await import('./act.ts')).act(
+            'run',
+            name,
+            [id],
+            { comment: flags.comment, planDigest: flags.planDigest },
+            flags,
+            io,
+          ),
+        ),
+      );
+  verb('cancel', 'ask a run to stop before its next step')
+    .addHelpText('after', examples(['catalyst-sre run cancel ID -m "doing it by hand"', 'what was done is not undone']))
+    .action(async (id: string, flags) =>
+      finish(await (await import('./act.ts')).act('run', 'cancel', [id], { reason: flags.comment }, flags, io)),
+    );
+}
+
+export function addAudit(program: Command, { io, finish }: ProgramContext): void {
+  remote(
+    program
+      .command('audit')
+      .summary('the record')
+      .description('The record: append-only and hash-chained.')
+      .command('verify')
+      .summary('check that the record still is what was written')
+      .description('Recomputes the hash of every entry on the server; exit code 4 when the record was changed.')
+      .addOption(output()),
+  )
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre audit verify -o json', 'keep the head elsewhere to notice a rewrite']),
+    )
+    .action(async (flags) => finish(await (await import('./audit.ts')).auditVerify(flags, io)));
+}
