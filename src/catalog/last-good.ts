@@ -56,7 +56,7 @@ export interface SourceIdentity {
  * - A good document serves from now on.
  * - A document that has turned bad goes on serving in its last good version.
  * - Where an error does not say which document it belongs to (the text cannot be parsed, the source could not take the
- *   file), every last good document of the file that is not there in a new version goes on serving.
+ *   file or a folder above it), every last good document of the file that is not there in a new version goes on serving.
  * - A document that is no longer there in a file that says nothing against it is gone, and so is a file that is gone.
  */
 export function takeSnapshot(
@@ -71,9 +71,10 @@ export function takeSnapshot(
     const same = before?.document !== undefined && sameDocument(before.document, document);
     files.set(document.file, same ? before : takeDocument(before, document, source, ports));
   }
-  for (const { file, severity } of snapshot.problems) {
-    if (file === '' || severity !== 'error' || files.has(file)) continue;
-    const served = previous.files.get(file)?.served ?? new Map<string, Served>();
+  const refused = snapshot.problems.filter(({ file, severity }) => file !== '' && severity === 'error');
+  const untaken = (file: string) => refused.some((one) => one.file === file || file.startsWith(`${one.file}/`));
+  for (const [file, { served }] of previous.files) {
+    if (files.has(file) || !untaken(file)) continue;
     const stale = [...served.values()].map((old) => stillServing(old, { file, line: 1 }, source.name));
     files.set(file, { document: undefined, served, problems: [], stale });
   }
@@ -158,7 +159,7 @@ function compileSafely(
     const { runbook, problems } = compile(resource as Runbook);
     const good = runbook !== undefined && !problems.some((problem) => problem.severity === 'error');
     const named = problems.map((problem) => ({ ...problem, resource: problem.resource ?? keyOf(resource) }));
-    return good ? { good, runbook, problems: named } : { good, problems: named.concat(unexplained(named, resource)) };
+    return good ? { good, runbook, problems: named } : { good, problems: [...named, ...unexplained(named, resource)] };
   } catch (error) {
     return {
       good: false,
