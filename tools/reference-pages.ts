@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import { permissions, rolePermissions, roles } from '../src/api/access.ts';
 import { errorReference } from '../src/api/error-reference.ts';
 import { configSchema } from '../src/app/config-schema.ts';
-import { integrationsSchema } from '../src/app/integrations-schema.ts';
 import { createProgram } from '../src/cli/program.ts';
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
+import { IntegrationsConfig } from '../src/integrations/all.ts';
 import { type MetricDefinition, metricDefinitions } from '../src/telemetry/metrics.ts';
 
 const generated = (by: string) =>
@@ -96,7 +96,7 @@ export function configurationPage(): string {
       if (property.items) visit(property.items, `${here}[]`);
     }
   };
-  visit(configSchema(integrationsSchema) as unknown as SchemaNode, '');
+  visit(configSchema(IntegrationsConfig) as unknown as SchemaNode, '');
   return `${generated('src/app/config-schema.ts')}
 # Configuration
 

@@ -57,6 +57,8 @@ export interface ProcessOptions {
   /** Milliseconds since the epoch. */
   now: number;
   payload?: PayloadLimits;
+  /** Whose an alert is, by its labels, where the delivery is the whole Sovereign's; undefined for the Sovereign's own. */
+  organizationOf?: (labels: AlertReport['labels']) => string | undefined;
 }
 
 /**
@@ -107,7 +109,7 @@ async function processBatch(tx: Tx, pending: readonly PendingDelivery[], options
     const problems = parsed.ok ? parsed.payload.problems : [parsed.problem];
     if (parsed.ok) {
       const { externalUrl, alerts, truncatedAlerts } = parsed.payload;
-      for (const report of alerts) told.push({ delivery, externalUrl, report });
+      for (const report of alerts) told.push({ delivery: ownedBy(delivery, report, options), externalUrl, report });
       result.truncatedAlerts += truncatedAlerts;
     }
     outcomes.push(outcomeOf(delivery.id, problems, parsed.ok ? parsed.payload : undefined));
@@ -127,6 +129,12 @@ async function processBatch(tx: Tx, pending: readonly PendingDelivery[], options
 }
 
 /** The alerts that can be read are acted on even where others in the same delivery cannot; the delivery is still shown as a dead letter. */
+/** A delivery that belongs to an Organization says whose its alerts are; of the Sovereign's, the labels say it. */
+function ownedBy(delivery: PendingDelivery, report: AlertReport, { organizationOf }: ProcessOptions): PendingDelivery {
+  const organization = delivery.organization ?? organizationOf?.(report.labels);
+  return organization === delivery.organization ? delivery : { ...delivery, organization };
+}
+
 function outcomeOf(
   id: number,
   problems: readonly string[],

@@ -4,9 +4,11 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { forgetDeliveries } from '../alert/delivery-store.ts';
 import { createIntake } from '../alert/intake.ts';
 import { createApi } from '../api/api.ts';
-import { createIdempotencyKeys, purgeIdempotencyKeys } from '../api/idempotency-store.ts';
+import { createDatabasePorts, createWakeup } from '../api/database-ports.ts';
+import { purgeIdempotencyKeys } from '../api/idempotency-store.ts';
 import { createLanguage } from '../check/language.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type OpenDatabase, openDatabase } from '../database/open.ts';
@@ -16,7 +18,7 @@ import { checkDue } from '../incident/incident-check.ts';
 import { createIncidentService } from '../incident/incident-service.ts';
 import { createIntegrations, type IntegrationsConfig } from '../integrations/all.ts';
 import { createSecrets } from '../integrations/secrets.ts';
-import { createPage, deliverDue } from '../notify/notify.ts';
+import { deliverDue } from '../notify/notify.ts';
 import { workThroughDeliveries } from '../run/intake-round.ts';
 import { commitAround, readContext } from '../run/run-context.ts';
 import { createEngine } from '../run/run-engine.ts';
@@ -30,15 +32,18 @@ import { commandPorts } from './commands.ts';
 import type { Config } from './config.ts';
 import { checkHealth } from './health.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { parseListen } from './listen.ts';
 import { startLoop } from './loop.ts';
 import { createObserver } from './observer.ts';
 import type { Environment } from './options.ts';
 import { pagesThrough, toDefaultReceiver } from './paging.ts';
-import { dispatchPorts, policyOf } from './policy.ts';
+import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
 import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
-import { createWakeup } from './wakeup.ts';
 import { worldOf } from './world.ts';
+
+/** Processed deliveries are kept for two weeks, to look at what an Alertmanager really sent; alerts and the record stay. */
+const keepDeliveriesFor = 14 * 24 * 3_600_000;
 
 export interface AppOptions {
   config: Config & { integrations?: IntegrationsConfig };
@@ -94,7 +99,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       kubernetes: integrations.kubernetes,
       secrets,
       clock,
-      log,
+      environment,
       onError,
     });
     life.onStop('catalog', () => catalog.stop());
@@ -122,7 +127,12 @@ export async function startApp(options: AppOptions): Promise<App> {
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
     const incidents = createIncidentService({ db, clock });
 
-    const intakeRound = { db, types: catalog.incidentTypes, ...dispatchPorts(catalog, policy, makeId) };
+    const intakeRound = {
+      db,
+      types: catalog.types,
+      organizationOf: organizationOfLabels(config),
+      ...dispatchPorts(catalog, policy, makeId),
+    };
     const processing = startLoop({
       name: 'deliveries',
       // Another replica may have taken a delivery in; ours wake the loop at once.
@@ -182,6 +192,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         every: 3_600_000,
         round: async () => {
           await purgeIdempotencyKeys(db, clock.now());
+          await forgetDeliveries(db, { receivedBefore: clock.now() - keepDeliveriesFor, limit: 10_000 });
           return false;
         },
       }),
@@ -191,6 +202,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const tokens = [...(await readTokens(config, environment)), ...(options.extraTokens ?? [])];
     const api = await createApi(
       {
+        ...createDatabasePorts(database, clock),
         ...readModels(db, catalog),
         intake: {
           accept: async (delivery) => {
@@ -204,7 +216,6 @@ export async function startApp(options: AppOptions): Promise<App> {
         health: {
           check: (signal) => checkHealth({ database, integrations: integrations.all, catalog, clock }, signal),
         },
-        idempotencyKeys: createIdempotencyKeys(db, clock),
       },
       {
         version,
@@ -239,11 +250,10 @@ async function tracesTo({ telemetry }: Config, environment: Environment) {
 }
 
 async function listen(api: Awaited<ReturnType<typeof createApi>>, address: string): Promise<string> {
-  const colon = address.lastIndexOf(':');
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
   try {
-    return await api.listen({ host, port: Number(address.slice(colon + 1)) });
+    return await api.listen(parseListen(address));
   } catch (error) {
+    if (error instanceof CatalystError) throw error;
     throw new CatalystError('Conflict', `Nothing can listen at ${address}: ${messageOf(error)}`, {
       cause: error,
       hint: 'Give another address with --listen, or stop what uses this one.',

@@ -2,32 +2,17 @@
 
 import type { Alert } from '../alert/alert.ts';
 import { getAlert, listAlerts } from '../alert/alert-store.ts';
+import { listDeadLetters } from '../alert/delivery-store.ts';
 import type { AlertSummary, ApiPorts, IncidentSummary, RunbookDetail } from '../api/ports.ts';
-import { readRecord, verifyChain } from '../audit/record-store.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { CompiledRunbook, CompiledTrigger } from '../catalog/compiled-runbook.ts';
 import type { Database } from '../database/tables.ts';
 import type { Incident } from '../incident/incident.ts';
 import { getIncident, listIncidents } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
-import {
-  findApproval,
-  findDecision,
-  findPage,
-  findRun,
-  type ListPage,
-  type ListRequest,
-  listApprovals,
-  listDecisions,
-  listPages,
-  listRuns,
-  readJournal,
-} from '../run/run-queries.ts';
+import type { ListPage, ListRequest } from '../run/run-queries.ts';
 
-type ReadPorts = Pick<
-  ApiPorts,
-  'alerts' | 'incidents' | 'runs' | 'runbooks' | 'decisions' | 'approvals' | 'pages' | 'record'
->;
+type ReadPorts = Pick<ApiPorts, 'alerts' | 'deadLetters' | 'incidents' | 'runbooks'>;
 
 export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'find'>): ReadPorts {
   return {
@@ -57,11 +42,6 @@ export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'fi
       },
       find: async (id, organization) => visible(await getIncident(db, id), organization, incidentSummary),
     },
-    runs: {
-      list: (request, filter) => listRuns(db, request, filter),
-      find: (id, organization) => findRun(db, id, organization),
-      journal: (runId) => readJournal(db, runId),
-    },
     runbooks: {
       list: async (request) => pageOfRunbooks(catalog.runbooks(request.organization), request),
       find: async (name, organization) => {
@@ -69,22 +49,18 @@ export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'fi
         return runbook && runbookDetail(runbook);
       },
     },
-    decisions: {
-      list: (request, filter) => listDecisions(db, request, filter),
-      find: (id, organization) => findDecision(db, id, organization),
-    },
-    approvals: {
-      list: (request, filter) => listApprovals(db, request, filter),
-      find: (id, organization) => findApproval(db, id, organization),
-    },
-    pages: {
-      list: (request, filter) => listPages(db, request, filter),
-      find: (id, organization) => findPage(db, id, organization),
-    },
-    record: {
-      read: (filter) => readRecord(db, filter),
-      head: async () => (await db.selectFrom('record_head').select('seq').executeTakeFirstOrThrow()).seq,
-      verify: (signal) => verifyChain(db, signal),
+    deadLetters: {
+      list: async ({ after, limit, organization }) => {
+        const letters = await listDeadLetters(db, {
+          limit: limit + 1,
+          ...(organization === undefined ? {} : { organization }),
+          ...(after === undefined ? {} : { before: Number(after) }),
+        });
+        return pageOf(
+          letters.map((letter) => ({ ...letter, id: String(letter.id) })),
+          limit,
+        );
+      },
     },
   };
 }

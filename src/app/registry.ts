@@ -1,16 +1,35 @@
 /** What the command line can do, wired lazily: a command loads its part of the house when it runs. */
 import type { Registry } from '../cli/registry.ts';
+import { systemClock } from '../clock.ts';
 import type { ProcessOptions } from './options.ts';
 
 export function createRegistry(options: ProcessOptions): Registry {
+  const { version, environment } = options;
   return {
-    version: options.version,
+    version,
+    serve: async (flags, io) => (await import('./serve.ts')).serve(flags, version, io),
     checkConfig: async (path) => {
-      const [{ checkConfig, readText }, { integrationsSchema }] = await Promise.all([
+      const [{ checkConfig, readText }, { IntegrationsConfig }] = await Promise.all([
         import('./config.ts'),
-        import('./integrations-schema.ts'),
+        import('../integrations/all.ts'),
       ]);
-      return checkConfig(await readText(path), path, integrationsSchema).problems;
+      return checkConfig(await readText(path), path, IntegrationsConfig).problems;
+    },
+    lintRunbooks: async (paths) => (await import('./offline.ts')).lintRunbooks(paths),
+    explainRunbooks: async (paths) => (await import('./offline.ts')).explainRunbooks(paths),
+    testRunbooks: async (paths, signal) => (await import('./offline.ts')).testRunbooks(paths, signal),
+    listDrills: async () => (await import('./drill.ts')).drills(),
+    runDrill: async (name, onEvent, signal) =>
+      (await import('./drill.ts')).runDrill(name, onEvent, signal, { environment, version, clock: systemClock }),
+    renderers: {
+      crds: {
+        description: 'custom resource definitions of the kinds a cluster may hold',
+        render: async () => (await import('./offline.ts')).renderCrdFiles(),
+      },
+      rbac: {
+        description: 'a ClusterRole with what the built-in actions and facts need, and no more',
+        render: async () => (await import('./offline.ts')).renderRbacFiles(),
+      },
     },
   };
 }

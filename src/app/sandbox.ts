@@ -11,6 +11,7 @@ import { CatalystError } from '../errors.ts';
 import { IntegrationsConfig } from '../integrations/all.ts';
 import { type App, type AppOptions, startApp } from './app.ts';
 import { checkConfig } from './config.ts';
+import { writeCliFile } from './listen.ts';
 
 export interface SandboxAppOptions extends Omit<AppOptions, 'config' | 'extraTokens'> {
   dataDir: string;
@@ -50,8 +51,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       url: `${app.url}/api/v1/repos/system/platform/actions/dispatches`,
       token: tokens.alertmanager,
     });
-    const cli = { server: app.url, token: tokens.admin };
-    await writeFile(join(dataDir, 'cli.json'), `${JSON.stringify(cli)}\n`, { mode: 0o600 });
+    await writeCliFile(dataDir, { server: app.url, token: tokens.admin });
     return {
       ...app,
       sandbox,

@@ -12,6 +12,8 @@ import { type DispatchPorts, dispatch } from './dispatch.ts';
 export interface IntakeRoundPorts extends DispatchPorts {
   db: Database;
   types: IncidentTypes;
+  /** Whose an alert is that a source of the whole Sovereign delivered. */
+  organizationOf?: (labels: Readonly<Record<string, string>>) => string | undefined;
 }
 
 export interface IntakeRound {
@@ -28,7 +30,11 @@ const atOnce = 200;
 
 export async function workThroughDeliveries(ports: IntakeRoundPorts, now: number): Promise<IntakeRound> {
   return ports.db.transaction().execute(async (tx) => {
-    const processed = await processDeliveries(tx, { limit: atOnce, now });
+    const processed = await processDeliveries(tx, {
+      limit: atOnce,
+      now,
+      ...(ports.organizationOf ? { organizationOf: ports.organizationOf } : {}),
+    });
     const {
       touched,
       incidentOf,

@@ -1,0 +1,132 @@
+/** The catalog of the configured sources, with what the engine and the incidents want of it. */
+import { join } from 'node:path';
+import { type Catalog, createCatalog } from '../catalog/catalog.ts';
+import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
+import { loadDocuments } from '../catalog/document.ts';
+import { parseDuration } from '../catalog/duration.ts';
+import type { Runbook } from '../catalog/kinds/runbook.ts';
+import { parseMatcher } from '../catalog/matcher.ts';
+import { compileRunbook } from '../catalog/runbook-compile.ts';
+import { type CatalogSource, precedences } from '../catalog/source.ts';
+import { createClusterSource } from '../catalog/sources/cluster.ts';
+import { createFolderSource } from '../catalog/sources/folder.ts';
+import { createGitSource } from '../catalog/sources/git.ts';
+import type { Language } from '../check/check.ts';
+import type { Clock } from '../clock.ts';
+import { CatalystError } from '../errors.ts';
+import { type IncidentTypes, incidentTypesOf } from '../incident/incident-types.ts';
+import type { Kubernetes } from '../integrations/kubernetes/index.ts';
+import type { Secrets } from '../integrations/secrets.ts';
+import type { Config } from './config.ts';
+import type { Environment } from './options.ts';
+import { organizationOfLabels } from './policy.ts';
+
+/** The handbook as data, part of the package. */
+export const handbookDirectory = join(import.meta.dirname, '..', '..', 'handbook');
+
+export interface CatalogPorts {
+  config: Config;
+  language: Language;
+  kubernetes: Kubernetes;
+  secrets: Secrets;
+  clock: Clock;
+  environment: Environment;
+  onError(controller: string, error: unknown): void;
+}
+
+export interface OpenCatalog extends Catalog {
+  /** Types of incidents as they stand now. */
+  types: IncidentTypes;
+  /** Compiles the document a run started with. @throws CatalystError InvalidResource */
+  compile(document: Runbook): CompiledRunbook;
+}
+
+/** Reads the sources and goes on watching them. */
+export async function openCatalog(ports: CatalogPorts): Promise<OpenCatalog> {
+  const { language, clock, onError } = ports;
+  const catalog = createCatalog({
+    sources: sourcesOf(ports),
+    load: loadDocuments,
+    compile: (resource) => compileRunbook(resource, language),
+    clock,
+    onError,
+  });
+  await catalog.start();
+  let types = incidentTypesOf(catalog.incidentTypes(), parseMatcher);
+  catalog.onChange(() => {
+    types = incidentTypesOf(catalog.incidentTypes(), parseMatcher);
+  });
+  return Object.assign(catalog, {
+    types: { forAlert: (labels, organization) => types.forAlert(labels, organization) } satisfies IncidentTypes,
+    compile: cached((document) => recompile(document, language)),
+  });
+}
+
+function sourcesOf(ports: CatalogPorts): CatalogSource[] {
+  const { config, clock } = ports;
+  const handbook = createFolderSource({
+    path: handbookDirectory,
+    name: 'handbook',
+    precedence: precedences.handbook,
+    watch: false,
+    clock,
+  });
+  return [handbook, ...config.catalog.sources.flatMap((source) => sourceOf(source, ports) ?? [])];
+}
+
+type ConfiguredSource = Config['catalog']['sources'][number];
+
+function sourceOf({ folder, git, cluster }: ConfiguredSource, ports: CatalogPorts): CatalogSource | undefined {
+  const { config, clock, environment, secrets, kubernetes, onError } = ports;
+  if (folder !== undefined) return createFolderSource({ path: folder, clock });
+  if (git) {
+    const { repository, ref, path, organization, tokenFile, interval } = git;
+    return createGitSource({
+      repository,
+      ref,
+      path,
+      clock,
+      environment,
+      intervalMs: parseDuration(interval) ?? 300_000,
+      directory: join(config.dataDir, 'repositories'),
+      ...(organization === undefined ? {} : { organization }),
+      ...(tokenFile === undefined ? {} : { token: () => secrets.read({ file: tokenFile }) }),
+    });
+  }
+  if (!cluster) return undefined;
+  const organizationOf = organizationOfLabels(config);
+  return createClusterSource({
+    objects: kubernetes.clusterSource(clock, (sentence) => onError('cluster source', new Error(sentence))),
+    clock,
+    organizationOf: (namespace) => organizationOf({ namespace }),
+    namespaces: cluster.namespaces,
+    onError: (error) => onError('cluster source', error),
+  });
+}
+
+function recompile(document: Runbook, language: Language): CompiledRunbook {
+  const { runbook, problems } = compileRunbook(document, language);
+  if (runbook) return runbook;
+  const first = problems.find((problem) => problem.severity === 'error');
+  throw new CatalystError(
+    'InvalidResource',
+    `The runbook ${document.metadata.name} cannot be run by this version: ${first?.sentence ?? ''}`,
+  );
+}
+
+/** Compiled runbooks that are kept: the versions that runs under way started with, and room to spare. */
+const keptRunbooks = 500;
+
+function cached(compile: (document: Runbook) => CompiledRunbook): (document: Runbook) => CompiledRunbook {
+  const kept = new Map<string, CompiledRunbook>();
+  return (document) => {
+    const { digest } = document.provenance;
+    const known = kept.get(digest);
+    if (known) return known;
+    const compiled = compile(document);
+    kept.set(digest, compiled);
+    const oldest = kept.keys().next().value;
+    if (kept.size > keptRunbooks && oldest !== undefined) kept.delete(oldest);
+    return compiled;
+  };
+}
