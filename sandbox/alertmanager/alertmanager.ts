@@ -1,20 +1,10 @@
 /** Alertmanager: keeps alerts, groups them, holds back the silenced, and tells the receiver what changed. */
 import type { Clock } from '../../src/clock.ts';
 import type { Pace } from '../pace.ts';
+import type { Alert } from './alert.ts';
 import { fingerprint, type Labels, type Matcher, matches, matchesAll } from './matchers.ts';
 import { Silences } from './silences.ts';
 import { post, type Reason, type Webhook, webhookBody } from './webhook.ts';
-
-/** Times in milliseconds. */
-export interface Alert {
-  fingerprint: string;
-  labels: Labels;
-  annotations: Labels;
-  startsAt: number;
-  endsAt: number;
-  updatedAt: number;
-  generatorURL: string;
-}
 
 export interface AlertStatus {
   state: 'unprocessed' | 'active' | 'suppressed';

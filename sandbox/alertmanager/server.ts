@@ -2,15 +2,8 @@
 import type { Clock } from '../../src/clock.ts';
 import { type Answer, type Call, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { isTree } from '../kubernetes/object.ts';
-import {
-  type Alert,
-  type Alertmanager,
-  GROUP_BY,
-  type Group,
-  type NewAlert,
-  passes,
-  RECEIVER,
-} from './alertmanager.ts';
+import type { Alert } from './alert.ts';
+import { type Alertmanager, GROUP_BY, type Group, type NewAlert, passes, RECEIVER } from './alertmanager.ts';
 import { type Matcher, MatcherError, parseMatcher } from './matchers.ts';
 import { type Silence, SilenceError } from './silences.ts';
 

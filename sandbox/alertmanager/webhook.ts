@@ -1,5 +1,5 @@
 /** The webhook of Alertmanager, version "4": its body, and how it is sent. */
-import type { Alert } from './alertmanager.ts';
+import type { Alert } from './alert.ts';
 import type { Labels } from './matchers.ts';
 
 /** Alertmanager 0.32 and later say why they notify. */

@@ -188,14 +188,6 @@ export async function getAlert(db: Queryable, id: string): Promise<Alert | undef
   return row && alertOf(row);
 }
 
-export async function getAlerts(db: Queryable, ids: readonly string[]): Promise<Alert[]> {
-  if (ids.length === 0) return [];
-  const rows = await selectAlerts(db)
-    .where('alert.id', '=', sql<string>`ANY(${[...ids]}::text[])`)
-    .execute();
-  return rows.map(alertOf);
-}
-
 /** Every alert of these incidents, the newest start first. */
 export async function alertsOfIncidents(db: Queryable, incidentIds: readonly string[]): Promise<Alert[]> {
   if (incidentIds.length === 0) return [];

@@ -65,7 +65,7 @@ export async function explainRunbooks(
 }
 
 export function renderCrdFiles(): RenderedFile[] {
-  return renderCrds();
+  return renderCrds().map(({ path, content }) => ({ path, text: content }));
 }
 
 export function renderRbacFiles(): RenderedFile[] {
