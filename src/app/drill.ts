@@ -61,6 +61,7 @@ export async function runDrill(
     app.sandbox.inject(name);
     let after = 0;
     let end: RecordedEntry | undefined;
+    let resolved = false;
     while (since() < drillLimit) {
       signal.throwIfAborted();
       const entries = await readRecord(app.database.db, { after, limit: 500 });
@@ -74,7 +75,8 @@ export async function runDrill(
       }
       end ??= entries.find((entry) => entry.kind === 'run.ended' && !isRefusal(entry));
       // The drill shows the whole way: the incident is over when facts say so of all its alerts.
-      if (entries.some((entry) => entry.kind === 'incident.resolved') && end) return await concluded(end, name);
+      resolved ||= entries.some((entry) => entry.kind === 'incident.resolved');
+      if (resolved && end) return await concluded(end, name);
       if (end && outcomeOf(end) !== 'Succeeded') return await concluded(end, name);
       await clock.sleep(lookEvery, signal);
     }

@@ -31,7 +31,7 @@ describe('gitea conformance, against the fake', () => {
           repository,
           workflow,
           named: generation === 'named',
-          clock: fastClock(300),
+          clock: fastClock(),
         });
       });
     }
