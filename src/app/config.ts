@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import type { TObject } from 'typebox';
 import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
-import { misplacedRole, wrongRule } from '../api/session/claims-decision.ts';
+import { misplacedRole, wrongRule } from '../api/session/claims.ts';
 import type { Problem } from '../catalog/resource.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { type Config, configSchema } from './config-schema.ts';

@@ -4,7 +4,7 @@
  */
 import * as client from 'openid-client';
 import { CatalystError, messageOf } from '../../errors.ts';
-import { type Claimed, type ClaimRules, readClaims } from './claims-decision.ts';
+import { type Claimed, type ClaimRules, readClaims } from './claims.ts';
 
 export interface OidcOptions extends ClaimRules {
   issuer: string;

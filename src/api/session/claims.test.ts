@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type ClaimRules, readClaims, wrongRule } from './claims-decision.ts';
+import { type ClaimRules, readClaims, wrongRule } from './claims.ts';
 
 const rules: ClaimRules = {
   usernameClaim: 'preferred_username',
