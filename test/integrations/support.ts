@@ -61,8 +61,7 @@ export async function serve(handler: Handler): Promise<TestServer> {
 }
 
 /** Real time, twenty times as fast: waits between polls and retries take milliseconds, limits of ten seconds half of one. */
-export function fastClock(factor = 20): Clock {
-  const start = Date.UTC(2026, 0, 5, 12);
+export function fastClock(factor = 20, start = Date.UTC(2026, 0, 5, 12)): Clock {
   const origin = performance.now();
   const monotonic = () => (performance.now() - origin) * factor;
   return {

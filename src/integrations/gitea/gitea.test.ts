@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeGitea, type Generation } from '../../../test/integrations/fakes/fake-gitea.ts';
-import { giteaConformance } from '../../../test/integrations/gitea-conformance.ts';
 import { act, actionOf, contextFor, fastClock, readFact } from '../../../test/integrations/support.ts';
 import { createSecrets } from '../secrets.ts';
 import { createGitea } from './index.ts';
@@ -18,25 +17,6 @@ async function scene(generation: Generation) {
   );
   return { fake, gitea, [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose]() };
 }
-
-describe('gitea conformance, against the fake', () => {
-  for (const generation of ['untitled', 'named'] as const) {
-    for (const { name, run } of giteaConformance(generation)) {
-      it(`${name} (${generation})`, async () => {
-        await using fake = await FakeGitea.start(generation);
-        const { repository, workflow } = input;
-        await run({
-          url: fake.server.url,
-          token: 'gitea-token',
-          repository,
-          workflow,
-          named: generation === 'named',
-          clock: fastClock(),
-        });
-      });
-    }
-  }
-});
 
 describe('gitea dispatch', () => {
   for (const generation of ['tasks', 'untitled', 'named'] as const) {
