@@ -12,12 +12,12 @@ import { kubernetesConformance } from './kubernetes-conformance.ts';
 import { kubernetesControllersConformance } from './kubernetes-controllers-conformance.ts';
 import { monitoringConformance } from './monitoring-conformance.ts';
 import { openbaoConformance } from './openbao-conformance.ts';
-import { fastClock } from './support.ts';
+import { patientClock } from './support.ts';
 
 /** Faster than a laptop's pace; the waits of the checks are real. */
 const speed = 5;
-/** For Gitea, whose runs are looked at every three seconds: fast, and slow enough that no limit of a request is near. */
-const pace = fastClock(5);
+/** For Gitea, whose runs are looked at every three seconds. */
+const pace = patientClock(20);
 /** Far beyond what an alert of the sandbox takes. */
 const limitMs = 30_000;
 

@@ -83,6 +83,15 @@ export function fastClock(factor = 20, start = Date.UTC(2026, 0, 5, 12)): Clock 
   };
 }
 
+/** The limit of one request, which sleeps for at least so long. */
+const requestLimitMs = 10_000;
+
+/** As `fastClock`, but limits of requests take real time: a busy machine is no server that does not answer. */
+export function patientClock(factor: number): Clock {
+  const clock = fastClock(factor);
+  return { ...clock, sleep: (ms, signal) => clock.sleep(ms < requestLimitMs ? ms : ms * factor, signal) };
+}
+
 /** A context for one call; its limit is real time, far beyond what a test takes. */
 export function contextFor(
   idempotencyKey = 'run-1/steps/0',
