@@ -11,6 +11,8 @@ export interface KubernetesCall {
   body?: unknown;
   /** Of the body. Default `application/json`; patches need their own. */
   contentType?: string;
+  /** Default `application/json`; the table that kubectl prints is another. */
+  accept?: string;
 }
 
 export interface KubernetesApi {
@@ -53,6 +55,7 @@ interface Answer {
 
 function send(url: URL, ca: string, token: string, call: KubernetesCall): Promise<Answer> {
   const { body, method = body === undefined ? 'GET' : 'POST', contentType = 'application/json' } = call;
+  const { accept = 'application/json' } = call;
   return new Promise((resolve, reject) => {
     const request = httpsRequest(url, {
       ca,
@@ -62,7 +65,7 @@ function send(url: URL, ca: string, token: string, call: KubernetesCall): Promis
       signal: AbortSignal.timeout(CALL_LIMIT_MS),
       headers: {
         authorization: `Bearer ${token}`,
-        accept: 'application/json',
+        accept,
         ...(body === undefined ? {} : { 'content-type': contentType }),
       },
     });

@@ -136,6 +136,11 @@ describeReal('real Kubernetes control plane, without a node', findKubernetes, ()
     // The authorizer learns of the binding by a watch, a moment later.
     await waitUntil('the right to list pods', STATE_LIMIT_MS, async () => (await list()).items.length === 0);
     await assert.rejects(core.listNamespacedSecret({ namespace: 'default' }), /forbidden/);
+    await waitUntil('the refusal in the audit log', STATE_LIMIT_MS, () =>
+      kubernetes
+        .audit('robot')
+        .some(({ verb, resource, status }) => `${verb} ${resource} ${status}` === 'list secrets 403'),
+    );
     await assert.rejects(
       clientOf(kubernetes.kubeconfigFor('eve')).listNamespacedPod({ namespace: 'default' }),
       /forbidden/,

@@ -55,11 +55,32 @@ export interface Kubernetes extends Running {
   readonly request: KubernetesApi['request'];
   /** Creates the custom resource definitions of these YAML files; returns their names when all are served. */
   installCrds(files: readonly string[]): Promise<string[]>;
+  /** What a user has asked of the API server since its start, as its audit log has it; the newest may take a moment. */
+  audit(user: string): AuditedCall[];
+}
+
+/** One answered request. */
+export interface AuditedCall {
+  verb: string;
+  apiGroup: string;
+  /** With its subresource: `pods/eviction`. */
+  resource: string;
+  namespace: string | undefined;
+  name: string | undefined;
+  status: number;
 }
 
 const PROGRAMS = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubemark'] as const;
 const ADMIN = 'testbed-admin';
 const NODE = 'hollow-1';
+const AUDIT_LOG = 'audit.log';
+/** Who asked for what, without bodies; one line for a request, when it is answered (for a watch: when it begins, too). */
+const AUDIT_POLICY = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [{ level: 'None', userGroups: ['system:masters', 'system:nodes'] }, { level: 'Metadata' }],
+};
 /** Two shared cores under load; an idle machine needs ten seconds for everything. */
 const START_LIMIT_MS = 90_000;
 
@@ -106,6 +127,7 @@ export async function startKubernetes(options: KubernetesOptions = {}): Promise<
       kubeconfigFor: (user) => kubeconfigText(cluster, user, tokenOf(cluster, user)),
       request: api.request,
       installCrds: (files) => installCrds(api, files),
+      audit: (user) => auditedCalls(join(directory.path, AUDIT_LOG), user),
       stop,
       logs: () => [...servers].map((server) => `--- ${server.name}\n${server.logs()}`).join('\n'),
     };
@@ -138,6 +160,8 @@ async function startApiServer(
   const key = serviceAccountKey(directory);
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writeFileSync(key, privateKey.export({ type: 'sec1', format: 'pem' }), { mode: 0o600 });
+  const auditPolicy = join(directory, 'audit-policy.yaml');
+  writeFileSync(auditPolicy, stringify(AUDIT_POLICY));
   const server = startServer({
     name: 'kube-apiserver',
     program,
@@ -155,6 +179,7 @@ async function startApiServer(
       // Pods would wait for token volumes that a hollow kubelet cannot mount.
       '--disable-admission-plugins=ServiceAccount',
       '--allow-privileged=true',
+      ...[`--audit-policy-file=${auditPolicy}`, `--audit-log-path=${join(directory, AUDIT_LOG)}`],
     ],
   });
   servers.push(server);
@@ -242,6 +267,27 @@ async function startNode(
     },
     servers,
   );
+}
+
+interface AuditEvent {
+  user: { username: string };
+  verb: string;
+  objectRef?: { apiGroup?: string; resource?: string; subresource?: string; namespace?: string; name?: string };
+  responseStatus?: { code: number };
+}
+
+function auditedCalls(file: string, user: string): AuditedCall[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as AuditEvent)
+    .filter((event) => event.user.username === user)
+    .flatMap(({ verb, objectRef, responseStatus }) => {
+      if (objectRef === undefined) return [];
+      const { apiGroup = '', resource = '', subresource, namespace, name } = objectRef;
+      const path = subresource === undefined ? resource : `${resource}/${subresource}`;
+      return [{ verb, apiGroup, resource: path, namespace, name, status: responseStatus?.code ?? 0 }];
+    });
 }
 
 function newToken(): string {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import { openTestDatabase } from '../../test/open-test-database.ts';
 import { appendRecord } from '../audit/record-store.ts';
 import { parseStream } from '../cli/client.ts';
 import { systemClock } from '../clock.ts';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import type { OpenDatabase } from '../database/open.ts';
 import { bearer, createFixture, type Fixture, startApi } from './api-fixture.ts';
 import { createDatabasePorts, createWakeup } from './database-ports.ts';
 import type { Api } from './fastify.ts';
@@ -16,7 +17,7 @@ let app: Api;
 const wakeup = createWakeup();
 
 before(async () => {
-  database = await openDatabase({ kind: 'memory' });
+  database = await openTestDatabase();
   f = createFixture();
   Object.assign(f.ports, createDatabasePorts(database, systemClock), { wakeup });
   app = await startApi(f);

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { openTestDatabase } from '../../test/open-test-database.ts';
 import { VirtualClock } from '../clock.ts';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import type { OpenDatabase } from '../database/open.ts';
 import { createIdempotencyKeys, purgeIdempotencyKeys } from './idempotency-store.ts';
 
 let database: OpenDatabase;
 before(async () => {
-  database = await openDatabase({ kind: 'memory' });
+  database = await openTestDatabase();
 });
 after(() => database.close());
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, test } from 'node:test';
+import { openTestDatabase } from '../../test/open-test-database.ts';
 import { VirtualClock } from '../clock.ts';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import type { OpenDatabase } from '../database/open.ts';
 import { CatalystError } from '../errors.ts';
 import { bearer, createFixture, type Fixture, loginOver, startApi } from './api-fixture.ts';
 import type { Api } from './fastify.ts';
@@ -9,7 +10,7 @@ import type { Oidc } from './session/oidc.ts';
 import type { Grant } from './session/session.ts';
 import { csrfHeader } from './session-routes.ts';
 
-const database: OpenDatabase = await openDatabase({ kind: 'memory' });
+const database: OpenDatabase = await openTestDatabase();
 const clock = new VirtualClock(Date.UTC(2026, 0, 5, 12));
 let f: Fixture;
 let app: Api;

@@ -73,7 +73,14 @@ export function renderRbacFiles(): RenderedFile[] {
   const wanted = [...kubernetes.facts, ...kubernetes.actions]
     .map(({ name }) => name)
     .filter((name) => !needsNaming.has(name));
-  return [{ path: 'clusterrole.yaml', text: kubernetes.clusterRole('catalyst-sre', wanted) }];
+  return [
+    { path: 'clusterrole.yaml', text: kubernetes.clusterRole('catalyst-sre', wanted) },
+    // By itself, for those alone who keep runbooks in the cluster.
+    {
+      path: 'clusterrole-catalog.yaml',
+      text: kubernetes.clusterRole('catalyst-sre-catalog', ['cluster source']),
+    },
+  ];
 }
 
 /** What reads or writes any kind of object: a role for it has to name the kinds, which only who runs the Sovereign knows. */

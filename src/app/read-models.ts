@@ -14,7 +14,7 @@ import type { ListPage, ListRequest } from '../run/run-queries.ts';
 
 type ReadPorts = Pick<ApiPorts, 'alerts' | 'deadLetters' | 'incidents' | 'runbooks'>;
 
-export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'find'>): ReadPorts {
+export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'find' | 'all'>): ReadPorts {
   return {
     alerts: {
       list: async ({ after, limit, organization }, filter) => {
@@ -43,9 +43,14 @@ export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'fi
       find: async (id, organization) => visible(await getIncident(db, id), organization, incidentSummary),
     },
     runbooks: {
-      list: async (request) => pageOfRunbooks(catalog.runbooks(request.organization), request),
+      // Who looks at the whole Sovereign sees those of every Organization, too.
+      list: async (request) => {
+        const { organization } = request;
+        return pageOfRunbooks(organization === undefined ? catalog.all() : catalog.runbooks(organization), request);
+      },
       find: async (name, organization) => {
-        const runbook = catalog.find(name, organization);
+        const other = () => catalog.all().find(({ resource }) => resource.metadata.name === name);
+        const runbook = catalog.find(name, organization) ?? (organization === undefined ? other() : undefined);
         return runbook && runbookDetail(runbook);
       },
     },
@@ -127,10 +132,13 @@ function incidentSummary(incident: Incident): IncidentSummary {
 }
 
 function pageOfRunbooks(runbooks: readonly CompiledRunbook[], { after, limit }: ListRequest): ListPage<RunbookDetail> {
-  const sorted = runbooks.map(runbookDetail).sort((a, b) => (a.name < b.name ? -1 : 1));
-  const rest = after === undefined ? sorted : sorted.filter(({ name }) => name > after);
+  // Two Organizations may have runbooks of one name; neither part can hold a slash.
+  const key = ({ name, organization = '' }: RunbookDetail) => `${name}/${organization}`;
+  const sorted = runbooks.map(runbookDetail).sort((a, b) => (key(a) < key(b) ? -1 : 1));
+  const rest = after === undefined ? sorted : sorted.filter((runbook) => key(runbook) > after);
   const items = rest.slice(0, limit);
-  return rest.length > limit ? { items, next: items.at(-1)?.name } : { items };
+  const last = items.at(-1);
+  return last && rest.length > limit ? { items, next: key(last) } : { items };
 }
 
 function runbookDetail({ resource, triggers }: CompiledRunbook): RunbookDetail {

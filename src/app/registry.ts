@@ -27,7 +27,7 @@ export function createRegistry(options: ProcessOptions): Registry {
         render: async () => (await import('./offline.ts')).renderCrdFiles(),
       },
       rbac: {
-        description: 'a ClusterRole with what the built-in actions and facts need, and no more',
+        description: 'ClusterRoles with what the actions, the facts and a catalog in the cluster need, and no more',
         render: async () => (await import('./offline.ts')).renderRbacFiles(),
       },
     },

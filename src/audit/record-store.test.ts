@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { sql } from 'kysely';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import { openTestDatabase } from '../../test/open-test-database.ts';
+import type { OpenDatabase } from '../database/open.ts';
 import type { RecordEntry } from './record.ts';
 import { appendRecord, readRecord, verifyChain } from './record-store.ts';
 
 let database: OpenDatabase;
 before(async () => {
-  database = await openDatabase({ kind: 'memory' });
+  database = await openTestDatabase();
 });
 after(() => database.close());
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import { openTestDatabase } from '../../test/open-test-database.ts';
 import {
   checkThat,
   type PocketWorld,
@@ -10,7 +11,7 @@ import {
 } from '../../test/support/pocket-world.ts';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import { systemClock } from '../clock.ts';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import type { OpenDatabase } from '../database/open.ts';
 import { CatalystError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { Entry } from './journal.ts';
@@ -21,7 +22,7 @@ import { claimDueRuns, insertRuns, type NewRun, readEntries } from './run-store.
 let database: OpenDatabase;
 const engines: Engine[] = [];
 before(async () => {
-  database = await openDatabase({ kind: 'memory' });
+  database = await openTestDatabase();
 });
 after(() => database.close());
 afterEach(async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import { openTestDatabase } from '../../test/open-test-database.ts';
+import type { OpenDatabase } from '../database/open.ts';
 import {
   findApproval,
   findDecision,
@@ -17,7 +18,7 @@ let database: OpenDatabase;
 const at = new Date(Date.UTC(2026, 0, 5, 12));
 
 before(async () => {
-  database = await openDatabase({ kind: 'memory' });
+  database = await openTestDatabase();
   const { db } = database;
   for (const [id, organization] of [
     ['r1', 'acme'],

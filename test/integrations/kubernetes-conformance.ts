@@ -13,6 +13,8 @@ import { act, contextFor, readFact } from './support.ts';
 export interface KubernetesEndpoint {
   config: KubernetesConfig;
   namespace: string;
+  /** Where the configuration's secrets are. */
+  environment?: Record<string, string>;
 }
 
 type ConformanceCheck = (kubernetes: Integration, namespace: string, key: string) => Promise<void>;
@@ -119,8 +121,8 @@ export function kubernetesConformance(
 ): { name: string; run: (endpoint: KubernetesEndpoint) => Promise<void> }[] {
   return Object.entries(checks).map(([name, check], index) => ({
     name,
-    async run({ config, namespace }) {
-      const kubernetes = createKubernetes(config, { secrets: createSecrets({}) });
+    async run({ config, namespace, environment = {} }) {
+      const kubernetes = createKubernetes(config, { secrets: createSecrets(environment) });
       try {
         await check(kubernetes, namespace, `${salt}/steps/${index}`);
       } finally {

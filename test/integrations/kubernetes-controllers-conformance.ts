@@ -3,6 +3,7 @@
  * hold a Deployment `web` (label app=web) whose pods become ready, and the Runbook definition must be installed.
  */
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../src/clock.ts';
 import { createKubernetes, type Kubernetes } from '../../src/integrations/kubernetes/index.ts';
 import type { WatchEvent } from '../../src/integrations/kubernetes/watch.ts';
@@ -142,10 +143,17 @@ const checks: Record<string, Check> = {
     const { items, resourceVersion } = await source.list(stop.signal);
     assert.ok(items.length > 0, 'the namespace needs a Runbook "sample"');
     const watching = source.watch(resourceVersion, (event) => void events.push(event), stop.signal);
-    await source.patchStatus(namespace, 'sample', { note: key }, stop.signal);
-    await until(async () => events.some((event) => event.type === 'Modified' && event.object.status?.note === key));
-    stop.abort();
-    await watching;
+    try {
+      const ready = { type: 'Ready', status: 'True', reason: 'Accepted', message: key, observedGeneration: 1 };
+      const conditions = [{ ...ready, lastTransitionTime: '2026-01-05T12:00:00Z' }];
+      await source.patchStatus(namespace, 'sample', { conditions }, stop.signal);
+      const written = ({ type, ...event }: WatchEvent) =>
+        type === 'Modified' && 'object' in event && isDeepStrictEqual(event.object.status?.conditions, conditions);
+      await until(async () => events.some(written));
+    } finally {
+      stop.abort();
+      await watching;
+    }
   },
 };
 
@@ -155,8 +163,8 @@ export function kubernetesControllersConformance(
 ): { name: string; run: (endpoint: KubernetesEndpoint) => Promise<void> }[] {
   return Object.entries(checks).map(([name, check], index) => ({
     name,
-    async run({ config, namespace }) {
-      const kubernetes = createKubernetes(config, { secrets: createSecrets({}) });
+    async run({ config, namespace, environment = {} }) {
+      const kubernetes = createKubernetes(config, { secrets: createSecrets(environment) });
       try {
         await check(kubernetes, namespace, `${salt}/controllers/${index}`);
       } finally {

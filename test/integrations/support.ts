@@ -61,8 +61,7 @@ export async function serve(handler: Handler): Promise<TestServer> {
 }
 
 /** Real time, twenty times as fast: waits between polls and retries take milliseconds, limits of ten seconds half of one. */
-export function fastClock(factor = 20): Clock {
-  const start = Date.UTC(2026, 0, 5, 12);
+export function fastClock(factor = 20, start = Date.UTC(2026, 0, 5, 12)): Clock {
   const origin = performance.now();
   const monotonic = () => (performance.now() - origin) * factor;
   return {
@@ -82,6 +81,15 @@ export function fastClock(factor = 20): Clock {
         signal?.addEventListener('abort', stop, { once: true });
       }),
   };
+}
+
+/** The limit of one request, which sleeps for at least so long. */
+const requestLimitMs = 10_000;
+
+/** As `fastClock`, but limits of requests take real time: a busy machine is no server that does not answer. */
+export function patientClock(factor: number): Clock {
+  const clock = fastClock(factor);
+  return { ...clock, sleep: (ms, signal) => clock.sleep(ms < requestLimitMs ? ms : ms * factor, signal) };
 }
 
 /** A context for one call; its limit is real time, far beyond what a test takes. */

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeGitea, type Generation } from '../../../test/integrations/fakes/fake-gitea.ts';
-import { giteaConformance } from '../../../test/integrations/gitea-conformance.ts';
-import { act, actionOf, contextFor, fastClock, readFact } from '../../../test/integrations/support.ts';
+import { act, actionOf, contextFor, patientClock, readFact } from '../../../test/integrations/support.ts';
 import { createSecrets } from '../secrets.ts';
 import { createGitea } from './index.ts';
 
 const input = { repository: 'acme/runbooks', workflow: 'remediate.yaml', inputs: { pod: 'web-0' } };
 /** Fast enough that polls of three seconds take milliseconds. */
-const context = (key = 'run-1/steps/0', signal?: AbortSignal) => contextFor(key, fastClock(300), signal);
+const context = (key = 'run-1/steps/0', signal?: AbortSignal) => contextFor(key, patientClock(300), signal);
 
 async function scene(generation: Generation) {
   const fake = await FakeGitea.start(generation);
@@ -18,25 +17,6 @@ async function scene(generation: Generation) {
   );
   return { fake, gitea, [Symbol.asyncDispose]: () => fake[Symbol.asyncDispose]() };
 }
-
-describe('gitea conformance, against the fake', () => {
-  for (const generation of ['untitled', 'named'] as const) {
-    for (const { name, run } of giteaConformance(generation)) {
-      it(`${name} (${generation})`, async () => {
-        await using fake = await FakeGitea.start(generation);
-        const { repository, workflow } = input;
-        await run({
-          url: fake.server.url,
-          token: 'gitea-token',
-          repository,
-          workflow,
-          named: generation === 'named',
-          clock: fastClock(),
-        });
-      });
-    }
-  }
-});
 
 describe('gitea dispatch', () => {
   for (const generation of ['tasks', 'untitled', 'named'] as const) {

@@ -10,8 +10,8 @@ const group = 'catalyst.openova.io';
 
 /** What the cluster source needs of the API server. */
 export const clusterSourceRules: readonly PolicyRule[] = [
-  rule(group, 'runbooks', 'get', 'list', 'watch'),
-  rule(group, 'runbooks/status', 'get', 'patch'),
+  rule(group, 'runbooks', 'list', 'watch'),
+  rule(group, 'runbooks/status', 'patch'),
 ];
 
 export interface ClusterSource {

@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { kubernetesConformance } from '../../../test/integrations/kubernetes-conformance.ts';
 import { cluster, pod, secrets } from '../../../test/integrations/kubernetes-scene.ts';
 import { contextFor, readFact } from '../../../test/integrations/support.ts';
 import { createKubernetes } from './index.ts';
-
-describe('kubernetes conformance, against the fake', () => {
-  for (const { name, run } of kubernetesConformance('fake')) {
-    it(name, async () => {
-      const { fake } = await cluster();
-      await using _ = fake;
-      await run({ config: { server: fake.url }, namespace: 'acme' });
-    });
-  }
-});
 
 describe('kubernetes facts', () => {
   it('read pods, metrics, events, nodes and conditions', async () => {
