@@ -3,7 +3,7 @@ import Type from 'typebox';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
 import type { Actor, Permission } from './access.ts';
-import { command } from './command.ts';
+import { command, IdempotencyHeader } from './command.ts';
 import { type Api, actorOf, answers, found } from './fastify.ts';
 import type { ApiPorts } from './ports.ts';
 import { IdParameter, NameParameter, presentIncident, presentRun } from './read-routes.ts';
@@ -64,11 +64,7 @@ function about(operationId: string, summary: string, tag: string, access: Permis
       operationId,
       summary,
       tags: [tag],
-      headers: Type.Object({
-        'idempotency-key': maybe(
-          Type.String({ description: 'The same key with the same request gets the same answer, and acts once.' }),
-        ),
-      }),
+      headers: IdempotencyHeader,
     },
   };
 }

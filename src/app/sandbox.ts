@@ -7,18 +7,22 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/start.ts';
 import { hashToken } from '../api/access.ts';
+import { systemClock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import { IntegrationsConfig } from '../integrations/all.ts';
 import { type App, type AppOptions, startApp } from './app.ts';
 import { checkConfig, thisMachine } from './config.ts';
+import { createDrills } from './drills.ts';
 import { writeCliFile } from './listen.ts';
 
-export interface SandboxAppOptions extends Omit<AppOptions, 'config' | 'extraTokens'> {
+export interface SandboxAppOptions extends Omit<AppOptions, 'config' | 'extraTokens' | 'drills'> {
   dataDir: string;
   /** Default 127.0.0.1:8080. */
   listen?: string;
   /** 1 is the laptop's pace. */
   speed?: number;
+  /** Let drills be started over the API. */
+  drills?: boolean;
   /** Configuration keys to put over the sandbox's own, for tests. */
   change?: (config: AppOptions['config']) => AppOptions['config'];
 }
@@ -47,7 +51,11 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       { name: 'sandbox', role: 'sovereign-admin', organization: undefined, hash: hashToken(tokens.admin) },
       { name: 'alertmanager', role: 'intake', organization: undefined, hash: hashToken(tokens.alertmanager) },
     ];
-    const app = await startApp({ ...options, config, extraTokens });
+    const offered: Pick<AppOptions, 'drills'> = options.drills
+      ? { drills: (db) => createDrills({ sandbox, db, clock: clock ?? systemClock }) }
+      : {};
+    const { drills: _wanted, ...appOptions } = options;
+    const app = await startApp({ ...appOptions, ...offered, config, extraTokens });
     // The path that handbook §12 prints.
     sandbox.alertmanager.setWebhook({
       url: `${app.url}/api/v1/repos/system/platform/actions/dispatches`,
@@ -91,10 +99,7 @@ async function configFor(
     // A world made for it may be acted on: a real Sovereign begins with Suggest.
     sovereign: { name: 'pocket', mode: 'Automatic' },
     policy: { defaultRunbookMode: 'Automatic' },
-    organizations: [
-      { name: 'acme', namespaces: ['shop-*'] },
-      { name: 'cortex', namespaces: ['cortex'] },
-    ],
+    organizations: [{ name: 'acme', namespaces: ['shop-*', 'cortex'] }],
     integrations: {
       kubernetes: {
         server: sandbox.kubernetes.url,
@@ -108,6 +113,8 @@ async function configFor(
       },
       spire: { url: sandbox.spire.url },
       gitea: { url: sandbox.gitea.url, tokenFile: await tokenFile('gitea', sandbox.gitea.token) },
+      // The pocket Sovereign's billing tells the share itself, so that all of it is 1.
+      budget: { organizations: { acme: { limit: 1, query: 'catalyst_budget_spend_ratio{organization="acme"}' } } },
       notify: { receivers: { oncall: { webhook: { url: `${sandbox.pager.url}/page` } } } },
     },
     telemetry: { logLevel: 'warn' },

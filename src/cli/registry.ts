@@ -2,8 +2,12 @@
  * What the command line needs of the rest of the house, declared by the command line. Each function is looked up when
  * its command runs, so that `--help` and completion load nothing; a command whose function is not there is not offered.
  */
+import type { DrillEvent, DrillResult } from '../api/ports.ts';
 import type { Problem } from '../catalog/resource.ts';
+import type { ExplanationView } from '../run/explain.ts';
 import type { CliIo } from './io.ts';
+
+export type { DrillEvent, DrillResult } from '../api/ports.ts';
 
 export interface ServeOptions {
   config?: string | undefined;
@@ -56,23 +60,6 @@ export interface TestReport {
   }[];
 }
 
-export interface DrillEvent {
-  /** Since the start of the drill, ms. */
-  at: number;
-  kind: 'fault' | 'alert' | 'incident' | 'decision' | 'action' | 'verification' | 'page' | 'note' | 'problem';
-  sentence: string;
-}
-
-export interface DrillResult {
-  passed: boolean;
-  /** What the drill showed, or what went otherwise than it should. */
-  sentence: string;
-  /** ms */
-  took: number;
-  /** What was measured: `time to detect` -> `1.2s`. */
-  measured: Readonly<Record<string, string>>;
-}
-
 export interface RenderedFile {
   /** Relative to `--out`. */
   path: string;
@@ -90,6 +77,20 @@ export interface Registry {
   explainRunbooks?(
     paths: readonly string[],
   ): Promise<{ explanations: readonly Explanation[]; problems: readonly Problem[] }>;
+  /** What would be done about an alert, in a world that is given or through the integrations of a configuration. */
+  explainAlert?(
+    paths: readonly string[],
+    question: {
+      labels?: Readonly<Record<string, string>> | undefined;
+      inputs: Readonly<Record<string, string | number | boolean>>;
+      /** File with a world as tests give it. */
+      given?: string | undefined;
+      /** Configuration file whose integrations are asked. */
+      config?: string | undefined;
+      organization?: string | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<ExplanationView>;
   testRunbooks?(paths: readonly string[], signal: AbortSignal): Promise<TestReport>;
   listDrills?(): Promise<readonly { name: string; description: string }[]>;
   /** Throws NotFound for a name that is none. */

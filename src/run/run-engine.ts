@@ -244,8 +244,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
       lastObserved: row.observedAt,
       ...(row.traceparent === undefined ? {} : { traceparent: row.traceparent }),
       history: (target) => {
-        const { cooldown, maxRuns } = run.runbook.guards;
-        const since = ports.clock.now() - Math.max(cooldown, maxRuns.per) - longestRun;
+        const since = historySince(run.runbook, ports.clock.now());
         return readHistory(ports.db, { runbook: row.runbook, target, except: row.id, since });
       },
       lock: (key) => takeLock(ports.db, row, key),
@@ -331,6 +330,11 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
 
 /** Longest time a run can take that still counts for a cooldown: approvals and verifications are bounded by days. */
 const longestRun = 2 * 24 * 3_600_000;
+
+/** From when on earlier runs of a runbook can count for its guards. */
+export function historySince({ guards }: CompiledRunbook, now: number): number {
+  return now - Math.max(guards.cooldown, guards.maxRuns.per) - longestRun;
+}
 
 function changeBy(run: RunInHand, entry: Entry): RunChange {
   switch (entry.kind) {
