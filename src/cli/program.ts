@@ -159,6 +159,7 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       .action(async (what: string[], flags) =>
         finish(await (await import('./explain.ts')).explain(what, flags, { explainRunbooks, explainAlert }, io)),
       );
+  addBacktest(runbook, { io, registry, finish });
   if (testRunbooks)
     offline(
       'test',
@@ -169,6 +170,42 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       .action(async (paths: string[], flags) =>
         finish(await (await import('./offline.ts')).testRunbooks(paths, flags, testRunbooks, io)),
       );
+}
+
+function addBacktest(runbook: Command, { io, registry, finish }: ProgramContext): void {
+  const { backtestRunbooks } = registry;
+  if (!backtestRunbooks) return;
+  runbook
+    .command('backtest')
+    .summary('say what runbooks would have done about alerts of the past')
+    .description(
+      "Replays alerts of the past through runbooks, with the product's own episodes, matching and guards: what would have been done about each, or why nothing. Alerts come from an Alertmanager's event recorder or saved webhook bodies (--from), or from the ALERTS series of a Prometheus. Reads only.",
+    )
+    .argument('<paths...>', 'files and folders of runbooks')
+    .addOption(output())
+    .addOption(colour())
+    .option('--from <file>', 'JSON lines or JSON; - is standard input; may be given several times', several)
+    .option('--prometheus <url>', 'a Prometheus whose ALERTS are read')
+    .option('--since <duration>', 'how far back Prometheus is asked', '7d')
+    .option('--step <duration>', 'distance of its samples; shorter firings may not show', '1m')
+    .option('--against <path>', 'compare with other runbooks: a folder, or REVISION:PATH in Git')
+    .option('--config <file>', 'take modes and Organizations from a configuration; all is Automatic without')
+    .option('--budget-spent <share>', 'share of the budgets taken for spent, 0.85; none is set without')
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre runbook backtest runbooks/ --from events.jsonl', 'how often they would have acted'],
+        ['catalyst-sre runbook backtest runbooks/ --prometheus http://127.0.0.1:9090 --since 30d', 'a month of alerts'],
+        [
+          'catalyst-sre runbook backtest runbooks/ --from events.jsonl --against main:runbooks',
+          'what a change changes',
+        ],
+        ['catalyst-sre runbook backtest runbooks/ --from events.jsonl -o wide', 'each firing, with the sentence'],
+      ),
+    )
+    .action(async (paths: string[], flags) =>
+      finish(await (await import('./backtest.ts')).backtest(paths, flags, backtestRunbooks, io)),
+    );
 }
 
 function addDrill(program: Command, { io, registry, finish }: ProgramContext): void {

@@ -4,6 +4,7 @@
  */
 import type { DrillEvent, DrillResult } from '../api/ports.ts';
 import type { Problem } from '../catalog/resource.ts';
+import type { Replayed } from '../run/backtest.ts';
 import type { ExplanationView } from '../run/explain.ts';
 import type { CliIo } from './io.ts';
 
@@ -60,6 +61,43 @@ export interface TestReport {
   }[];
 }
 
+export interface BacktestQuestion {
+  /** Files of an event recorder's lines or of webhook bodies; `-` is standard input. */
+  from: readonly string[];
+  /** Address of a Prometheus whose ALERTS are read. */
+  prometheus?: string | undefined;
+  /** Window before now and distance of samples, as durations. */
+  since: string;
+  step: string;
+  /** Other runbooks to compare with: a folder, or `REVISION:PATH` of the Git repository one stands in. */
+  against?: string | undefined;
+  /** Configuration whose modes and Organizations count; everything is Automatic without. */
+  config?: string | undefined;
+  /** Spent share of every budget. */
+  budgetSpent?: number | undefined;
+}
+
+export interface BacktestReport {
+  /** Reports of alerts that were read, and firings among them. */
+  sightings: number;
+  from: string | undefined;
+  to: string | undefined;
+  firings: readonly ReplayedView[];
+  /** Only those that differ from what the other runbooks would have done. */
+  changes?: readonly { before: ReplayedView; after: ReplayedView }[] | undefined;
+  /** What had to be taken for granted. */
+  assumptions: readonly string[];
+  /** What of the history could not be read. */
+  problems: readonly string[];
+}
+
+/** What would have been done about one firing; times as RFC 3339. */
+export type ReplayedView = Omit<Replayed, 'at' | 'startsAt' | 'endsAt'> & {
+  at: string;
+  startsAt: string;
+  endsAt?: string | undefined;
+};
+
 export interface RenderedFile {
   /** Relative to `--out`. */
   path: string;
@@ -92,6 +130,8 @@ export interface Registry {
     signal: AbortSignal,
   ): Promise<ExplanationView>;
   testRunbooks?(paths: readonly string[], signal: AbortSignal): Promise<TestReport>;
+  /** What runbooks would have done about alerts of the past. */
+  backtestRunbooks?(paths: readonly string[], question: BacktestQuestion, signal: AbortSignal): Promise<BacktestReport>;
   listDrills?(): Promise<readonly { name: string; description: string }[]>;
   /** Throws NotFound for a name that is none. */
   runDrill?(name: string, onEvent: (event: DrillEvent) => void, signal: AbortSignal): Promise<DrillResult>;

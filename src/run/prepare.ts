@@ -280,7 +280,7 @@ async function planAction(
 }
 
 /** The effect guards should reckon with while the input is not known. */
-function mostSerious(effects: readonly Effect[]): Effect {
+export function mostSerious(effects: readonly Effect[]): Effect {
   const order: readonly Effect[] = [
     'ScaleUp',
     'Delete',
