@@ -39,6 +39,10 @@ const Start = optional(
         { description: 'Inputs by name, as the runbook declares them.', maxProperties: 32, ...closed },
       ),
     ),
+    alertId: maybe(
+      Type.String({ description: 'The alert it is about: what the expressions of the runbook see.', maxLength: 64 }),
+    ),
+    incidentId: maybe(Type.String({ description: 'The incident it is about.', maxLength: 64 })),
     dryRun: maybe(Type.Boolean({ description: 'Say what would be done, and do nothing. Default false.' })),
     organization: maybe(
       Type.String({ description: 'Whose runbook, for callers that see the whole Sovereign.', maxLength: 253 }),
@@ -180,7 +184,7 @@ function startCommand(app: Api, ports: ApiPorts): void {
     (request, reply) => {
       const actor = actorOf(request);
       const { name } = request.params;
-      const { inputs = {}, dryRun = false, organization } = request.body ?? {};
+      const { inputs = {}, dryRun = false, organization, alertId, incidentId } = request.body ?? {};
       if (organization !== undefined && actor.organization !== undefined && organization !== actor.organization)
         throw new CatalystError('Forbidden', `This token belongs to ${actor.organization}, not to ${organization}.`);
       const slice = actor.organization ?? organization;
@@ -199,6 +203,8 @@ function startCommand(app: Api, ports: ApiPorts): void {
           organization: slice,
           inputs,
           dryRun,
+          alertId,
+          incidentId,
           actor,
           traceparent: request.traceparent,
         });

@@ -154,6 +154,9 @@ export interface StartRun {
   inputs: Record<string, Json>;
   /** Says what it would do, and does nothing: a run in the mode Suggest. */
   dryRun: boolean;
+  /** What it is about: the runbook's expressions see it. */
+  alertId?: string | undefined;
+  incidentId?: string | undefined;
   actor: Actor;
   traceparent?: string | undefined;
 }

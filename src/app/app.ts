@@ -118,7 +118,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
     const wakeup = createWakeup();
     const policy = policyOf(config);
-    const observer = createObserver({ metrics, log, clock, wakeup });
+    const observer = createObserver({ metrics, log, tracing, wakeup });
     const engine = createEngine(
       {
         db,

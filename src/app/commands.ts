@@ -20,11 +20,13 @@ export function commandPorts(
   return {
     explainer: { explain: ({ actor, ...request }) => explainer.explain(actorOf(actor), request) },
     runCommands: {
-      start: ({ actor, organization, traceparent, ...request }) =>
+      start: ({ actor, organization, traceparent, alertId, incidentId, ...request }) =>
         runs.start(actorOf(actor), {
           ...request,
           ...(organization === undefined ? {} : { organization }),
           ...(traceparent === undefined ? {} : { traceparent }),
+          ...(alertId === undefined ? {} : { alertId }),
+          ...(incidentId === undefined ? {} : { incidentId }),
         }),
       approve: (runId, vote) => decide(runId, vote, true),
       reject: (runId, vote) => decide(runId, vote, false),

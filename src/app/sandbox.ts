@@ -33,6 +33,8 @@ export interface SandboxApp extends App {
   token: string;
   /** An address that logs a browser in, once. */
   loginUrl: string;
+  /** The token of its Alertmanager. */
+  intakeToken: string;
 }
 
 /** Starts a pocket Sovereign and the product configured for it. */
@@ -71,6 +73,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       sandbox,
       token: tokens.admin,
       loginUrl: link ? `${app.url}/auth/link/${link.secret}` : app.url,
+      intakeToken: tokens.alertmanager,
       stop: async () => {
         await app.stop();
         await sandbox.stop();

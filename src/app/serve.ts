@@ -64,7 +64,7 @@ async function serveSandbox(options: ServeOptions, version: string, io: CliIo): 
   Alertmanager  ${alertmanager.url}
 
 Try, in another terminal in this folder:
-  npx catalyst-sre drill openbao-sealed       watch an alert turn into a verified fix
+  npx catalyst-sre drill openbao-sealed       break something here, and watch an alert turn into a verified fix
   npx catalyst-sre get incidents              what happened
   npx catalyst-sre get runs                   what was done about it
   npx catalyst-sre audit verify               the record, checked

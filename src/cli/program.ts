@@ -95,6 +95,8 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       .addOption(output())
       .option('--dry-run', 'say what would be done, and do nothing', false)
       .option('--set <name=value>', 'an input; may be given several times', several)
+      .option('--alert <id>', 'the alert it is about, for runbooks that name its labels')
+      .option('--incident <id>', 'the incident it is about')
       .option('--organization <name>', 'whose runbook, with a Sovereign-wide token')
       .option('-f, --follow', 'tell what happens and end as the run ends', false),
   )
@@ -103,6 +105,7 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       examples(
         ['catalyst-sre runbook run scale-up --set replicas=3 --dry-run', 'what it would do'],
         ['catalyst-sre runbook run scale-up --set replicas=3 -f', 'do it, and watch'],
+        ['catalyst-sre runbook run high-memory-usage --alert ID', 'for an alert nothing was done about'],
       ),
     )
     .action(async (name: string, flags) => finish(await (await import('./act.ts')).startRun(name, flags, io)));

@@ -2,7 +2,7 @@
  * Everything a run looks at before it acts: does the alert still fire, which object exactly is the target, what would be
  * done, does any guard object, do the preconditions hold. Reads only; may be done again from the start at any time.
  */
-import type { CompiledRunStep, CompiledStep } from '../catalog/compiled-runbook.ts';
+import type { CompiledRunStep, CompiledStep, CompiledVerifyStep } from '../catalog/compiled-runbook.ts';
 import type { Mode } from '../catalog/kinds/runbook.ts';
 import type { Check, FactReader, FactReading, Scope } from '../check/check.ts';
 import { CatalystError, messageOf } from '../errors.ts';
@@ -294,11 +294,17 @@ export function mostSerious(effects: readonly Effect[]): Effect {
   return order.find((effect) => effects.includes(effect)) ?? 'Change';
 }
 
+/** What a verification watches, for people: the name it was given, or the check itself. */
+export function sayingOf({ name, check }: Pick<CompiledVerifyStep, 'name' | 'check'>): string {
+  const isNamed = !check.source.replaceAll(/\s+/g, ' ').trim().startsWith(name) && name !== 'verify';
+  return isNamed ? `"${name}"` : check.source;
+}
+
 function describeStep(step: Exclude<CompiledStep, CompiledRunStep>): string {
   switch (step.kind) {
     case 'verify': {
       const hold = step.for > 0 ? ` for ${step.for / 1000}s` : '';
-      return `Verify that ${step.check.source} holds${hold}, within ${step.within / 1000}s.`;
+      return `Verify that ${sayingOf(step)} holds${hold}, within ${step.within / 1000}s.`;
     }
     case 'wait':
       return `Wait ${step.wait / 1000}s.`;
