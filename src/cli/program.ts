@@ -3,8 +3,8 @@
  * there at once.
  */
 import { Argument, Command } from 'commander';
-import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
 import { colour, examples, output, type ProgramContext, remote, several } from './program-parts.ts';
+import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
 import type { ServeOptions } from './registry.ts';
 
 export function createProgram(context: ProgramContext): Command {
