@@ -17,6 +17,8 @@ export const permissions = [
   'catalog.refresh',
   /** A one-time login link for oneself or a colleague at the same desk. */
   'link.make',
+  /** To break something on purpose, on a server that offers it. */
+  'drill.start',
   'deliver',
   'metrics',
 ] as const;
@@ -34,6 +36,7 @@ export const rolePermissions = {
     'record.verify',
     'catalog.refresh',
     'link.make',
+    'drill.start',
     'metrics',
   ],
   'security-officer': ['read', 'run.approve', 'record.read', 'record.verify'],

@@ -3,6 +3,7 @@ import { hashEntry, type RecordEntry, type RecordedEntry } from '../audit/record
 import { systemClock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
+import type { RunbookExplanation } from '../run/explain.ts';
 import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummary } from '../run/run-queries.ts';
 import { createLog } from '../telemetry/log.ts';
 import { type AccessToken, hashToken, type Role } from './access.ts';
@@ -14,6 +15,8 @@ import type {
   ApiPorts,
   DeadLetterSummary,
   Delivery,
+  DrillRun,
+  Drills,
   IncidentSummary,
   KeyClaim,
   ReadModel,
@@ -149,6 +152,67 @@ const exampleApproval = (id: string, organization?: string): ApprovalSummary => 
   expiresAt: at + 3_600_000,
 });
 
+const exampleExplanation = (
+  id: string | undefined,
+  labels = exampleAlert('a1').labels,
+  runbook = 'openbao-sealed',
+): RunbookExplanation => {
+  const reading = { fact: 'spire.server.healthy', value: true, at: at - 1_000, took: 12 };
+  const sentence = 'It acted on this target 60s ago; the cooldown of 300s lasts until 2026-01-05T12:04:00.000Z.';
+  return {
+    at,
+    verdict: 'Refuses',
+    reason: 'Cooldown',
+    sentence,
+    alert: { id, name: labels.alertname ?? '', labels },
+    considered: [{ runbook, reason: 'RunStarted', sentence: 'It names OpenBaoSealed, and its matchers hold (0).' }],
+    preview: {
+      runbook,
+      mode: 'Automatic',
+      confirmation: 'Prometheus lists the alert as firing',
+      target: undefined,
+      preconditions: [{ source: 'spire.server.healthy', value: true, readings: [reading] }],
+      guards: [{ guard: 'cooldown', verdict: 'Block', reason: 'Cooldown', sentence }],
+      plan: [
+        {
+          index: 0,
+          name: 'unseal',
+          kind: 'run',
+          sentence: 'Give 3 unseal shares to each of 3 sealed pods.',
+          effect: 'Change',
+        },
+      ],
+      readings: [reading],
+      obstacles: [{ reason: 'Cooldown', sentence }],
+    },
+  };
+};
+
+/** A drill that has passed as soon as it is looked at. */
+function exampleDrills(): Drills {
+  let last: DrillRun | undefined;
+  return {
+    list: () => [{ name: 'openbao-sealed', description: 'OpenBao restarts sealed.', last }],
+    start: (name, actor) => {
+      if (name !== 'openbao-sealed') throw new CatalystError('NotFound', `There is no drill ${name}.`);
+      const run = {
+        name,
+        startedAt: at,
+        startedBy: actor.id,
+        events: [{ at: 0, kind: 'fault' as const, sentence: 'It is sealed.' }],
+      };
+      const result = { passed: true, sentence: 'It was unsealed.', took: 1_000, measured: { 'time to act': '0.1s' } };
+      last = {
+        ...run,
+        state: 'Passed',
+        events: [...run.events, { at: 900, kind: 'verification', sentence: 'It is open.' }],
+        result,
+      };
+      return { ...run, state: 'Running' };
+    },
+  };
+}
+
 /** A record in memory, chained as the real one is. */
 export class MemoryRecord {
   entries: RecordedEntry[] = [];
@@ -266,6 +330,14 @@ export function createFixture(): Fixture {
       reject: async (id, vote) => did('reject', id, vote.actor.id),
       cancel: async (id, actor, reason) => did('cancel', id, actor.id, reason),
     },
+    explainer: {
+      explain: async ({ alertId, labels, runbook }) => {
+        if (alertId !== undefined && !f.alerts.some(({ id }) => id === alertId))
+          throw new CatalystError('NotFound', `There is no alert ${alertId}.`);
+        return exampleExplanation(alertId, labels, runbook);
+      },
+    },
+    drills: exampleDrills(),
     catalog: {
       refresh: async (repository) => {
         f.refreshed.push(repository);
@@ -361,7 +433,7 @@ export function routesOf(app: Api): { method: 'GET' | 'POST'; path: string; url:
         .replace('{org}', 'acme')
         .replace('{repo}', 'runbooks')
         .replace('{seq}', '1')
-        .replace('{name}', 'restart-shop')
+        .replace('{name}', path.includes('/drills') ? 'openbao-sealed' : 'restart-shop')
         .replace(
           '{id}',
           path.includes('/runs')

@@ -16,6 +16,8 @@ import { parseTraceparent, type Tracing } from '../telemetry/trace.ts';
 import { type AccessToken, type Actor, authenticate, isAllowed } from './access.ts';
 import { commandRoutes } from './command-routes.ts';
 import { consoleRoutes } from './console-routes.ts';
+import { drillRoutes } from './drill-routes.ts';
+import { explainRoutes } from './explain-routes.ts';
 import type { Api } from './fastify.ts';
 import { Feed } from './feed.ts';
 import { healthRoutes } from './health-routes.ts';
@@ -107,6 +109,8 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
   app.register(async (scope: Api) => {
     readRoutes(scope, ports);
     commandRoutes(scope, ports);
+    explainRoutes(scope, ports);
+    drillRoutes(scope, ports);
     recordRoutes(scope, ports);
     streamRoutes(scope, { feed, clock: options.clock, metrics: options.metrics, sessions: options.login?.sessions });
     if (options.login) sessionRoutes(scope, options.login);

@@ -3,7 +3,7 @@ import Type from 'typebox';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
 import type { Actor, Permission } from './access.ts';
-import { command } from './command.ts';
+import { command, IdempotencyHeader } from './command.ts';
 import { type Api, actorOf, answers, found } from './fastify.ts';
 import type { ApiPorts } from './ports.ts';
 import { IdParameter, NameParameter, presentIncident, presentRun } from './read-routes.ts';
@@ -39,6 +39,10 @@ const Start = optional(
         { description: 'Inputs by name, as the runbook declares them.', maxProperties: 32, ...closed },
       ),
     ),
+    alertId: maybe(
+      Type.String({ description: 'The alert it is about: what the expressions of the runbook see.', maxLength: 64 }),
+    ),
+    incidentId: maybe(Type.String({ description: 'The incident it is about.', maxLength: 64 })),
     dryRun: maybe(Type.Boolean({ description: 'Say what would be done, and do nothing. Default false.' })),
     organization: maybe(
       Type.String({ description: 'Whose runbook, for callers that see the whole Sovereign.', maxLength: 253 }),
@@ -64,11 +68,7 @@ function about(operationId: string, summary: string, tag: string, access: Permis
       operationId,
       summary,
       tags: [tag],
-      headers: Type.Object({
-        'idempotency-key': maybe(
-          Type.String({ description: 'The same key with the same request gets the same answer, and acts once.' }),
-        ),
-      }),
+      headers: IdempotencyHeader,
     },
   };
 }
@@ -184,7 +184,7 @@ function startCommand(app: Api, ports: ApiPorts): void {
     (request, reply) => {
       const actor = actorOf(request);
       const { name } = request.params;
-      const { inputs = {}, dryRun = false, organization } = request.body ?? {};
+      const { inputs = {}, dryRun = false, organization, alertId, incidentId } = request.body ?? {};
       if (organization !== undefined && actor.organization !== undefined && organization !== actor.organization)
         throw new CatalystError('Forbidden', `This token belongs to ${actor.organization}, not to ${organization}.`);
       const slice = actor.organization ?? organization;
@@ -203,6 +203,8 @@ function startCommand(app: Api, ports: ApiPorts): void {
           organization: slice,
           inputs,
           dryRun,
+          alertId,
+          incidentId,
           actor,
           traceparent: request.traceparent,
         });

@@ -1,11 +1,19 @@
 /** Commands: what changes something, once per Idempotency-Key. */
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
 import { actorOf } from './fastify.ts';
 import type { IdempotencyKeys } from './ports.ts';
 import { problemOf, problemType, toCatalystError } from './problem.ts';
+
+/** The header of every command. */
+export const IdempotencyHeader = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same key with the same request gets the same answer, and acts once.' }),
+  ),
+});
 
 export interface Answer {
   status: number;

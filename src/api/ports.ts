@@ -7,6 +7,8 @@
 import type { RecordedEntry } from '../audit/record.ts';
 import type { ChainVerdict, RecordFilter } from '../audit/record-store.ts';
 import type { Json } from '../integrations/contract.ts';
+import type { RunbookExplanation } from '../run/explain.ts';
+import type { ExplainRequest } from '../run/explain-service.ts';
 import type {
   ApprovalSummary,
   DecisionSummary,
@@ -152,6 +154,9 @@ export interface StartRun {
   inputs: Record<string, Json>;
   /** Says what it would do, and does nothing: a run in the mode Suggest. */
   dryRun: boolean;
+  /** What it is about: the runbook's expressions see it. */
+  alertId?: string | undefined;
+  incidentId?: string | undefined;
   actor: Actor;
   traceparent?: string | undefined;
 }
@@ -171,6 +176,46 @@ export interface RunCommands {
   approve(runId: string, vote: ApprovalVote): Promise<void>;
   reject(runId: string, vote: ApprovalVote): Promise<void>;
   cancel(runId: string, actor: Actor, reason: string | undefined): Promise<void>;
+}
+
+/** Says what would be done about an alert now, and does nothing. Throws NotFound, BadRequest, Forbidden. */
+export interface Explainer {
+  explain(request: ExplainRequest & { actor: Actor }): Promise<RunbookExplanation>;
+}
+
+/** One thing that happened in a drill. */
+export interface DrillEvent {
+  /** Since the start of the drill, ms. */
+  at: number;
+  kind: 'fault' | 'alert' | 'incident' | 'decision' | 'fact' | 'action' | 'verification' | 'page' | 'note' | 'problem';
+  sentence: string;
+}
+export interface DrillResult {
+  passed: boolean;
+  /** The reason a guard gave, when it was one that held the product back. */
+  refusedBy?: string | undefined;
+  /** What the drill showed, or what went otherwise than it should. */
+  sentence: string;
+  /** ms */
+  took: number;
+  /** What was measured: `time to detect` -> `1.2s`. */
+  measured: Readonly<Record<string, string>>;
+}
+/** A game day that was started on this server. */
+export interface DrillRun {
+  name: string;
+  state: 'Running' | 'Passed' | 'Failed';
+  startedAt: number;
+  startedBy: string;
+  events: readonly DrillEvent[];
+  /** Set when it has ended. */
+  result?: DrillResult | undefined;
+}
+/** Faults that can be put into the world on purpose; only where the server was started with --drills. */
+export interface Drills {
+  list(): readonly { name: string; description: string; last?: DrillRun | undefined }[];
+  /** Throws NotFound, and InvalidState while a drill is running. */
+  start(name: string, actor: Actor): DrillRun;
 }
 
 export interface Catalog {
@@ -227,6 +272,9 @@ export interface ApiPorts {
   pages: Pages;
   incidentCommands: IncidentCommands;
   runCommands: RunCommands;
+  explainer: Explainer;
+  /** Absent: no drill can be started over this server. */
+  drills?: Drills | undefined;
   catalog: Catalog;
   record: TheRecord;
   wakeup: Wakeup;

@@ -194,6 +194,113 @@ export const Page = Type.Object(
   { description: 'A message to a receiver.' },
 );
 
+const Reading = Type.Object(
+  {
+    fact: text('The call as it is written.'),
+    value: maybe(json('What it said.')),
+    error: maybe(text('Why it could not be read.')),
+    at: time('When it was read; its age counts from here.'),
+    took: Type.Number({ description: 'How long that took, ms.' }),
+  },
+  { description: 'One fact as it was seen.' },
+);
+const Evidence = Type.Object(
+  {
+    source: text('The expression.'),
+    value: maybe(json('What it came to.')),
+    error: maybe(text('Why it could not be told.')),
+    readings: Type.Array(Reading, { description: 'The facts it read.' }),
+  },
+  { description: 'A check, what came of it, and what it saw.' },
+);
+const Obstacle = Type.Object(
+  { reason: text('One word of a closed list.'), sentence: text('Why.') },
+  { description: 'What stands in the way.' },
+);
+export const explanationVerdicts = ['Acts', 'AsksForApproval', 'Suggests', 'Waits', 'Refuses', 'NoRunbook'] as const;
+
+export const RunbookExplanation = Type.Object(
+  {
+    at: time('When everything was looked at.'),
+    verdict: words(explanationVerdicts, 'What a run would do next if it began now.'),
+    reason: text('Why: one word of a closed list.'),
+    sentence: text('Why, as a sentence.'),
+    alert: maybe(
+      Type.Object(
+        { id: maybe(id('alert')), name: text('Its alertname.'), labels: labels('Its labels.'), organization },
+        { description: 'The alert it is about.' },
+      ),
+    ),
+    considered: Type.Array(
+      Type.Object(
+        { runbook: text('Its name.'), reason: text('One word of a closed list.'), sentence: text('Why.') },
+        { description: 'A runbook that names the alert.' },
+      ),
+      { description: 'Every runbook that names the alert, best first.' },
+    ),
+    preview: maybe(
+      Type.Object(
+        {
+          runbook: text('The runbook that was held against the world.'),
+          mode: words(modes, 'The strictest of Sovereign, Organization and runbook.'),
+          confirmation: text('Why the alert counts as firing, or as not.'),
+          target: maybe(json('The object it would act on, bound to its UID.')),
+          preconditions: Type.Array(Evidence, { description: 'Preconditions, and the facts they read.' }),
+          guards: Type.Array(json('A guard and its verdict.'), { description: 'Every guard.' }),
+          plan: Type.Array(json('A step.'), { description: 'What it would do, in order.' }),
+          readings: Type.Array(Reading, { description: 'Every fact that was read.' }),
+          obstacles: Type.Array(Obstacle, {
+            description: 'Everything that stands in the way, the decisive one first.',
+          }),
+        },
+        { description: 'The runbook held against the world as it is.' },
+      ),
+    ),
+  },
+  { description: 'What would be done about an alert, and why, or why not.' },
+);
+
+export const Drill = Type.Object(
+  {
+    name: text('Its name.'),
+    description: text('What it breaks, and which alert follows.'),
+    state: maybe(words(['Running', 'Passed', 'Failed'] as const, 'How it went last; absent when it never ran.')),
+  },
+  { description: 'Something that can be broken on purpose.' },
+);
+export const DrillRun = Type.Object(
+  {
+    name: text('Name of the drill.'),
+    state: words(['Running', 'Passed', 'Failed'] as const, 'Where it stands.'),
+    startedAt: time('When it was started.'),
+    startedBy: text('Who started it.'),
+    events: Type.Array(
+      Type.Object(
+        {
+          at: Type.Integer({ description: 'Since the start, ms.', minimum: 0 }),
+          kind: text('fault, alert, incident, decision, fact, action, verification, page, note or problem.'),
+          sentence: text('What happened.'),
+        },
+        { description: 'One thing that happened.' },
+      ),
+      { description: 'What happened, oldest first.' },
+    ),
+    result: maybe(
+      Type.Object(
+        {
+          passed: Type.Boolean({ description: 'Whether the fault was found, repaired and verified.' }),
+          refusedBy: maybe(text('The reason of the guard that held the product back.')),
+          sentence: text('What it showed.'),
+          took: Type.Number({ description: 'ms.' }),
+          measured: labels('What was measured.'),
+        },
+        { description: 'How it ended.' },
+      ),
+    ),
+  },
+  { description: 'A game day on this server.' },
+);
+
 export const RecordEntry = Type.Object(
   {
     seq: count('Counts from 1 without a gap; the event id of the stream.'),
@@ -279,6 +386,9 @@ export const namedViews: Readonly<Record<string, TSchema>> = {
   Decision,
   Approval,
   Page,
+  RunbookExplanation,
+  Drill,
+  DrillRun,
   RecordEntry,
   ChainVerdict,
   Whoami,

@@ -9,11 +9,13 @@ import { createIntake } from '../alert/intake.ts';
 import { createApi } from '../api/api.ts';
 import { createDatabasePorts, createWakeup } from '../api/database-ports.ts';
 import { purgeIdempotencyKeys } from '../api/idempotency-store.ts';
+import type { Drills } from '../api/ports.ts';
 import { purgeSessions } from '../api/session/session-store.ts';
 import type { Sessions } from '../api/session/sessions.ts';
 import { createLanguage } from '../check/language.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import type { Database } from '../database/tables.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { escalateDue } from '../incident/escalation.ts';
@@ -22,6 +24,7 @@ import { createIncidentService } from '../incident/incident-service.ts';
 import { createIntegrations, type IntegrationsConfig } from '../integrations/all.ts';
 import { createSecrets } from '../integrations/secrets.ts';
 import { deliverDue } from '../notify/notify.ts';
+import { createExplainer } from '../run/explain-service.ts';
 import { workThroughDeliveries } from '../run/intake-round.ts';
 import { commitAround, readContext } from '../run/run-context.ts';
 import { createEngine } from '../run/run-engine.ts';
@@ -58,6 +61,8 @@ export interface AppOptions {
   log?: Log;
   /** Tokens beside those of the configuration, e.g. the sandbox's own. */
   extraTokens?: Awaited<ReturnType<typeof readTokens>>;
+  /** Lets drills be started; given the database once it is open. */
+  drills?: (db: Database) => Drills & { stop(): void };
 }
 
 export interface App {
@@ -113,7 +118,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
     const wakeup = createWakeup();
     const policy = policyOf(config);
-    const observer = createObserver({ metrics, log, clock, wakeup });
+    const observer = createObserver({ metrics, log, tracing, wakeup });
     const engine = createEngine(
       {
         db,
@@ -133,13 +138,12 @@ export async function startApp(options: AppOptions): Promise<App> {
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
     const incidents = createIncidentService({ db, clock });
+    const dispatching = dispatchPorts(catalog, policy, makeId);
+    const organizationOf = organizationOfLabels(config);
+    const confirmFiring = config.policy.confirmFiring ? 'Required' : 'WhenPossible';
+    const explainer = createExplainer({ db, clock, world, catalog, organizationOf, confirmFiring, ...dispatching });
 
-    const intakeRound = {
-      db,
-      types: catalog.types,
-      organizationOf: organizationOfLabels(config),
-      ...dispatchPorts(catalog, policy, makeId),
-    };
+    const intakeRound = { db, types: catalog.types, organizationOf, ...dispatching };
     const processing = startLoop({
       name: 'deliveries',
       // Another replica may have taken a delivery in; ours wake the loop at once.
@@ -216,6 +220,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     ];
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
 
+    const drills = options.drills?.(db);
+    if (drills) life.onStop('drills', () => drills.stop());
     const tokens = [...(await readTokens(config, environment)), ...(options.extraTokens ?? [])];
     const login = await openLogin(config, { db, clock, log, environment });
     const api = await createApi(
@@ -228,7 +234,8 @@ export async function startApp(options: AppOptions): Promise<App> {
             processing.wake();
           },
         },
-        ...commandPorts(runs, incidents),
+        ...commandPorts(runs, incidents, explainer),
+        ...(drills ? { drills } : {}),
         catalog,
         wakeup,
         health: {

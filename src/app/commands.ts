@@ -2,12 +2,14 @@
 import type { Actor as ApiActor } from '../api/access.ts';
 import type { ApiPorts, ApprovalVote } from '../api/ports.ts';
 import type { IncidentService } from '../incident/incident-service.ts';
+import type { Explainer } from '../run/explain-service.ts';
 import type { Actor, RunService } from '../run/run-service.ts';
 
 export function commandPorts(
   runs: RunService,
   incidents: IncidentService,
-): Pick<ApiPorts, 'runCommands' | 'incidentCommands'> {
+  explainer: Explainer,
+): Pick<ApiPorts, 'runCommands' | 'incidentCommands' | 'explainer'> {
   const decide = async (runId: string, { actor, comment, planDigest }: ApprovalVote, approve: boolean) => {
     await runs.decide(actorOf(actor), runId, {
       approve,
@@ -16,12 +18,15 @@ export function commandPorts(
     });
   };
   return {
+    explainer: { explain: ({ actor, ...request }) => explainer.explain(actorOf(actor), request) },
     runCommands: {
-      start: ({ actor, organization, traceparent, ...request }) =>
+      start: ({ actor, organization, traceparent, alertId, incidentId, ...request }) =>
         runs.start(actorOf(actor), {
           ...request,
           ...(organization === undefined ? {} : { organization }),
           ...(traceparent === undefined ? {} : { traceparent }),
+          ...(alertId === undefined ? {} : { alertId }),
+          ...(incidentId === undefined ? {} : { incidentId }),
         }),
       approve: (runId, vote) => decide(runId, vote, true),
       reject: (runId, vote) => decide(runId, vote, false),

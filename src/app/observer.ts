@@ -1,29 +1,37 @@
 /** Turns what happens into metrics, log lines and the stream's wake-up. */
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Problem } from '../catalog/resource.ts';
-import type { Clock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import type { IntakeRound } from '../run/intake-round.ts';
 import type { Entry } from '../run/journal.ts';
 import type { RunInHand } from '../run/run-in-hand.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/meter.ts';
+import { parseTraceparent, type Tracing } from '../telemetry/trace.ts';
+import { recordSpan } from './run-spans.ts';
 
 export interface ObserverPorts {
   metrics: Metrics;
   log: Log;
-  clock: Clock;
+  tracing: Pick<Tracing, 'record'>;
   wakeup: { wake(): void };
 }
 
-export function createObserver({ metrics, log, wakeup }: ObserverPorts) {
+export function createObserver({ metrics, log, tracing, wakeup }: ObserverPorts) {
   return {
     /** An entry of a run's journal was committed. */
-    entry(run: RunInHand, entry: Entry): void {
+    entry(run: RunInHand, entry: Entry, committedIn: number): void {
       wakeup.wake();
       const runbook = run.runbook.resource.metadata.name;
-      log.info({ run: run.id, runbook, entry: entry.kind, ...reasonOf(entry) }, entry.sentence);
+      const ids = { run: run.id, runbook, alert: run.alert?.id, incident: run.incident?.id, ...traceIdOf(run) };
+      log.info({ ...ids, entry: entry.kind, ...reasonOf(entry) }, entry.sentence);
+      // Handbook §4.3: 80 % of the budget is a warning in the log.
+      if (entry.kind === 'Prepared')
+        for (const { guard, verdict, sentence } of entry.data.guards)
+          if (verdict === 'Warn') log.warn({ ...ids, guard }, sentence);
       countEntry(metrics, run, entry, runbook);
+      if (/^Step(Started|Succeeded|Failed)$/.test(entry.kind)) metrics.measure('stepOverhead', {}, committedIn / 1000);
+      recordSpan(tracing, run, entry, runbook);
     },
     /** A round of deliveries was committed. */
     intake(round: IntakeRound): void {
@@ -79,6 +87,11 @@ export function createObserver({ metrics, log, wakeup }: ObserverPorts) {
       );
     },
   };
+}
+
+function traceIdOf({ traceparent }: RunInHand): { trace_id?: string } {
+  const context = traceparent === undefined ? undefined : parseTraceparent(traceparent);
+  return context ? { trace_id: context.traceId } : {};
 }
 
 function reasonOf(entry: Entry): { reason?: string; outcome?: string } {

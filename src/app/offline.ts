@@ -16,7 +16,7 @@ import { runRunbookTest } from '../run/runbook-test-run.ts';
 import { vocabularyOf } from './world.ts';
 
 /** All integrations, none configured: their definitions are complete, and nothing of them does I/O. */
-function unconfigured(): Integrations {
+export function unconfigured(): Integrations {
   return createIntegrations({}, { secrets: createSecrets({}), clock: systemClock });
 }
 
@@ -86,7 +86,7 @@ export function renderRbacFiles(): RenderedFile[] {
 /** What reads or writes any kind of object: a role for it has to name the kinds, which only who runs the Sovereign knows. */
 const needsNaming = new Set(['kubernetes patch', 'kubernetes.object', 'kubernetes.condition']);
 
-async function lint(paths: readonly string[]): Promise<Linted> {
+export async function lint(paths: readonly string[]): Promise<Linted> {
   const files = (await Promise.all(paths.map(filesUnder))).flat();
   const texts = await Promise.all(
     files.map(async (file) => ({ origin: { source: 'files', file }, text: await readFile(file) })),

@@ -17,8 +17,12 @@ export function createRegistry(options: ProcessOptions): Registry {
     },
     lintRunbooks: async (paths) => (await import('./offline.ts')).lintRunbooks(paths),
     explainRunbooks: async (paths) => (await import('./offline.ts')).explainRunbooks(paths),
+    explainAlert: async (paths, question, signal) =>
+      (await import('./explain.ts')).explainAlert(paths, question, signal, options.environment),
     testRunbooks: async (paths, signal) => (await import('./offline.ts')).testRunbooks(paths, signal),
-    listDrills: async () => (await import('./drill.ts')).drills(),
+    backtestRunbooks: async (paths, question, signal) =>
+      (await import('./backtest.ts')).backtestRunbooks(paths, question, signal, options),
+    listDrills: async () => (await import('./drills.ts')).drills(),
     runDrill: async (name, onEvent, signal) =>
       (await import('./drill.ts')).runDrill(name, onEvent, signal, { environment, version, clock: systemClock }),
     renderers: {

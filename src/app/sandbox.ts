@@ -7,18 +7,22 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/start.ts';
 import { hashToken } from '../api/access.ts';
+import { systemClock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import { IntegrationsConfig } from '../integrations/all.ts';
 import { type App, type AppOptions, startApp } from './app.ts';
 import { checkConfig, thisMachine } from './config.ts';
+import { createDrills } from './drills.ts';
 import { writeCliFile } from './listen.ts';
 
-export interface SandboxAppOptions extends Omit<AppOptions, 'config' | 'extraTokens'> {
+export interface SandboxAppOptions extends Omit<AppOptions, 'config' | 'extraTokens' | 'drills'> {
   dataDir: string;
   /** Default 127.0.0.1:8080. */
   listen?: string;
   /** 1 is the laptop's pace. */
   speed?: number;
+  /** Let drills be started over the API. */
+  drills?: boolean;
   /** Configuration keys to put over the sandbox's own, for tests. */
   change?: (config: AppOptions['config']) => AppOptions['config'];
 }
@@ -29,6 +33,8 @@ export interface SandboxApp extends App {
   token: string;
   /** An address that logs a browser in, once. */
   loginUrl: string;
+  /** The token of its Alertmanager. */
+  intakeToken: string;
 }
 
 /** Starts a pocket Sovereign and the product configured for it. */
@@ -47,7 +53,11 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       { name: 'sandbox', role: 'sovereign-admin', organization: undefined, hash: hashToken(tokens.admin) },
       { name: 'alertmanager', role: 'intake', organization: undefined, hash: hashToken(tokens.alertmanager) },
     ];
-    const app = await startApp({ ...options, config, extraTokens });
+    const offered: Pick<AppOptions, 'drills'> = options.drills
+      ? { drills: (db) => createDrills({ sandbox, db, clock: clock ?? systemClock }) }
+      : {};
+    const { drills: _wanted, ...appOptions } = options;
+    const app = await startApp({ ...appOptions, ...offered, config, extraTokens });
     // The path that handbook §12 prints.
     sandbox.alertmanager.setWebhook({
       url: `${app.url}/api/v1/repos/system/platform/actions/dispatches`,
@@ -63,6 +73,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       sandbox,
       token: tokens.admin,
       loginUrl: link ? `${app.url}/auth/link/${link.secret}` : app.url,
+      intakeToken: tokens.alertmanager,
       stop: async () => {
         await app.stop();
         await sandbox.stop();
@@ -91,10 +102,7 @@ async function configFor(
     // A world made for it may be acted on: a real Sovereign begins with Suggest.
     sovereign: { name: 'pocket', mode: 'Automatic' },
     policy: { defaultRunbookMode: 'Automatic' },
-    organizations: [
-      { name: 'acme', namespaces: ['shop-*'] },
-      { name: 'cortex', namespaces: ['cortex'] },
-    ],
+    organizations: [{ name: 'acme', namespaces: ['shop-*', 'cortex'] }],
     integrations: {
       kubernetes: {
         server: sandbox.kubernetes.url,
@@ -108,6 +116,8 @@ async function configFor(
       },
       spire: { url: sandbox.spire.url },
       gitea: { url: sandbox.gitea.url, tokenFile: await tokenFile('gitea', sandbox.gitea.token) },
+      // The pocket Sovereign's billing tells the share itself, so that all of it is 1.
+      budget: { organizations: { acme: { limit: 1, query: 'catalyst_budget_spend_ratio{organization="acme"}' } } },
       notify: { receivers: { oncall: { webhook: { url: `${sandbox.pager.url}/page` } } } },
     },
     telemetry: { logLevel: 'warn' },

@@ -27,6 +27,11 @@ async function serveConfigured(options: ServeOptions, version: string, io: CliIo
       hint: 'Give one with --config FILE, or try it out with --sandbox.',
     });
   }
+  if (options.drills) {
+    throw new CatalystError('BadRequest', 'Drills break things on purpose, and are for the sandbox only.', {
+      hint: 'Start it with --sandbox --drills.',
+    });
+  }
   const config = await readConfig(options.config, IntegrationsConfig);
   const app = await startApp({
     config: {
@@ -49,6 +54,7 @@ async function serveSandbox(options: ServeOptions, version: string, io: CliIo): 
     environment: io.environment,
     version,
     clock: io.clock,
+    drills: options.drills,
     ...(options.listen === undefined ? {} : { listen: options.listen }),
   });
   const { kubernetes, prometheus, alertmanager } = app.sandbox;
@@ -58,7 +64,7 @@ async function serveSandbox(options: ServeOptions, version: string, io: CliIo): 
   Alertmanager  ${alertmanager.url}
 
 Try, in another terminal in this folder:
-  npx catalyst-sre drill openbao-sealed       watch an alert turn into a verified fix
+  npx catalyst-sre drill openbao-sealed       break something here, and watch an alert turn into a verified fix
   npx catalyst-sre get incidents              what happened
   npx catalyst-sre get runs                   what was done about it
   npx catalyst-sre audit verify               the record, checked

@@ -57,6 +57,11 @@ export interface RecordFilter {
 }
 
 /** Entries in order. */
+/** Sequence number of the newest entry; 0 when there is none. */
+export async function recordHead(db: Queryable): Promise<number> {
+  return (await db.selectFrom('record_head').select('seq').executeTakeFirstOrThrow()).seq;
+}
+
 export async function readRecord(db: Queryable, filter: RecordFilter): Promise<RecordedEntry[]> {
   return (await readRows(db, filter)).map(({ dataText, ...entry }) => entry);
 }

@@ -41,6 +41,8 @@ export const recordKinds = [
   'access.linkMade',
   /** Somebody read what not everybody may: the record itself, or deliveries to the byte. */
   'access.read',
+  'drill.started',
+  'drill.ended',
 ] as const;
 export type RecordKind = (typeof recordKinds)[number];
 

@@ -49,6 +49,8 @@ export interface StartFlags extends ActFlags {
   dryRun?: boolean;
   set?: readonly string[];
   organization?: string;
+  alert?: string;
+  incident?: string;
   follow?: boolean;
 }
 
@@ -67,6 +69,8 @@ export async function startRun(runbook: string, flags: StartFlags, io: CliIo): P
   const run = await client.post(`/api/v1/runbooks/${encodeURIComponent(runbook)}/runs`, {
     inputs,
     ...(flags.dryRun ? { dryRun: true } : {}),
+    ...(flags.alert === undefined ? {} : { alertId: flags.alert }),
+    ...(flags.incident === undefined ? {} : { incidentId: flags.incident }),
     ...(flags.organization === undefined ? {} : { organization: flags.organization }),
   });
   await tell(run, `run/${String(run.id)}`, flags.dryRun ? 'created (dry run)' : 'created', flags, io);

@@ -1,86 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import fc from 'fast-check';
-import { createFixture, type Fixture, startApi } from '../api/api-fixture.ts';
-import type { Api } from '../api/fastify.ts';
 import { systemClock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
+import { terminal } from './cli-fixture.ts';
 import type { CliIo } from './io.ts';
 import { duration, renderTable, safe } from './printers/table.ts';
 import type { Registry } from './registry.ts';
-import { runCli } from './run-cli.ts';
 
-let f: Fixture;
-let app: Api;
-let server: string;
-let folder: string;
-let stop: AbortController;
-
-beforeEach(async () => {
-  f = createFixture();
-  app = await startApi(f);
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  server = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
-  folder = await mkdtemp(join(tmpdir(), 'cli-'));
-  stop = new AbortController();
-});
-afterEach(async () => {
-  stop.abort();
-  await app.close();
-  await rm(folder, { recursive: true });
-});
-
-interface Result {
-  code: number;
-  out: string;
-  err: string;
-}
-interface Session {
-  out: () => string;
-  /** Resolves when data or messages match. */
-  sees(pattern: RegExp): Promise<void>;
-  ended: Promise<Result>;
-}
-
-function start(argv: string[], change: Partial<CliIo> = {}, registry: Registry = { version: '1.2.3' }): Session {
-  let out = '';
-  let err = '';
-  let notify = () => {};
-  const io: CliIo = {
-    out: (text) => {
-      out += `${text}\n`;
-      notify();
-    },
-    err: (text) => {
-      err += `${text}\n`;
-      notify();
-    },
-    terminal: false,
-    environment: { CATALYST_SRE_SERVER: server, CATALYST_SRE_TOKEN: 'root-token' },
-    home: folder,
-    directory: folder,
-    clock: { ...systemClock, now: () => Date.UTC(2026, 0, 5, 12, 5) },
-    fetch,
-    signal: stop.signal,
-    ...change,
-  };
-  return {
-    out: () => out,
-    sees: async (pattern) => {
-      while (!pattern.test(out + err))
-        await new Promise<void>((resolve) => {
-          notify = resolve;
-        });
-    },
-    ended: runCli(argv, io, registry).then((code) => ({ code, out, err })),
-  };
-}
-const cli = (argv: string[], change?: Partial<CliIo>, registry?: Registry) => start(argv, change, registry).ended;
+const t = terminal();
+beforeEach(t.open);
+afterEach(t.close);
+const { start, cli } = t;
 
 // --- reading ---------------------------------------------------------------------------------------------------------
 
@@ -104,7 +38,8 @@ test('-o json, yaml and name are for machines', async () => {
 });
 
 test('lists are filtered and read page by page', async () => {
-  for (let i = 0; i < 250; i++) f.alerts.push({ ...(f.alerts[0] as (typeof f.alerts)[0]), id: `x${i}` });
+  for (let i = 0; i < 250; i++)
+    t.fixture.alerts.push({ ...(t.fixture.alerts[0] as (typeof t.fixture.alerts)[0]), id: `x${i}` });
   assert.equal((await cli(['get', 'alerts', '-o', 'name', '--limit', '251'])).out.trim().split('\n').length, 251);
   assert.equal((await cli(['get', 'incidents', '--state', 'Resolved'])).err, 'Nothing found.\n');
   const wrong = await cli(['get', 'incidents', '--runbook', 'x']);
@@ -113,7 +48,7 @@ test('lists are filtered and read page by page', async () => {
 });
 
 test('describe shows what belongs to a thing', async () => {
-  f.record.append({ incidentId: 'i1', sentence: 'The incident was opened.' });
+  t.fixture.record.append({ incidentId: 'i1', sentence: 'The incident was opened.' });
   const { code, out } = await cli(['describe', 'incident', 'i1']);
   assert.equal(code, 0);
   assert.match(out, /^Severity: +P1$/m);
@@ -127,10 +62,10 @@ test('describe shows what belongs to a thing', async () => {
 test('--watch prints the list, then each change', async () => {
   const session = start(['get', 'incidents', '-w']);
   await session.sees(/^i3 /m);
-  Object.assign(f.incidents[0] ?? {}, { state: 'Acknowledged' });
-  f.record.append({ kind: 'incident.acknowledged', incidentId: 'i1' }, { kind: 'run.created', runId: 'r1' });
+  Object.assign(t.fixture.incidents[0] ?? {}, { state: 'Acknowledged' });
+  t.fixture.record.append({ kind: 'incident.acknowledged', incidentId: 'i1' }, { kind: 'run.created', runId: 'r1' });
   await session.sees(/^i1 +P1 +Acknowledged/m);
-  stop.abort();
+  t.interrupt();
   assert.equal((await session.ended).code, 0);
   assert.ok(!session.out().includes('r1 '));
 });
@@ -139,20 +74,20 @@ test('dead letters are shown, and told of when one comes', async () => {
   assert.match((await cli(['get', 'dl'])).out, /^7 +am +acme +3 +It is not JSON\. +5m$/m);
   const session = start(['get', 'deadletters', '-w', '-o', 'name']);
   await session.sees(/deadletter\/6/);
-  f.record.append({ kind: 'delivery.deadLettered' });
+  t.fixture.record.append({ kind: 'delivery.deadLettered' });
   await session.sees(/deadletter\/6\ndeadletter\/7/);
-  stop.abort();
+  t.interrupt();
   await session.ended;
 });
 
 test('--watch goes on where it was when the connection breaks', async () => {
   const session = start(['get', 'record', '-w', '-o', 'name']);
-  f.record.append({});
+  t.fixture.record.append({});
   await session.sees(/record\/1/);
-  app.server.closeAllConnections();
-  f.record.append({}, {});
+  t.app.server.closeAllConnections();
+  t.fixture.record.append({}, {});
   await session.sees(/record\/3/);
-  stop.abort();
+  t.interrupt();
   await session.ended;
   assert.deepEqual(session.out().trim().split('\n'), ['record/1', 'record/2', 'record/3']);
 });
@@ -161,7 +96,7 @@ test('--watch of a server that is not there, or of what one may not see, is an e
   const dead = await cli(['get', 'runs', '-w'], { environment: { CATALYST_SRE_SERVER: 'http://127.0.0.1:1' } });
   assert.equal(dead.code, 1);
   assert.match(dead.err, /does not answer/);
-  const environment = { CATALYST_SRE_SERVER: server, CATALYST_SRE_TOKEN: 'acme-viewer-token' };
+  const environment = { CATALYST_SRE_SERVER: t.server, CATALYST_SRE_TOKEN: 'acme-viewer-token' };
   const forbidden = await cli(['get', 'record', '-w'], { environment });
   assert.equal(forbidden.code, 1);
   assert.match(forbidden.err, /The role org-viewer may not do this/);
@@ -169,7 +104,7 @@ test('--watch of a server that is not there, or of what one may not see, is an e
 
 test('text from outside cannot act upon the terminal', async () => {
   assert.equal(safe('a\u001b[2Jb\r\nc\u202ed'), 'a [2Jb c d');
-  Object.assign(f.incidents[0] ?? {}, { title: '\u001b]0;owned\u0007x\nFAKE   ROW' });
+  Object.assign(t.fixture.incidents[0] ?? {}, { title: '\u001b]0;owned\u0007x\nFAKE   ROW' });
   for (const argv of [
     ['get', 'incidents'],
     ['describe', 'incident', 'i1'],
@@ -179,7 +114,7 @@ test('text from outside cannot act upon the terminal', async () => {
 });
 
 test('colour only on a terminal, never with NO_COLOR, always when asked', async () => {
-  const env = { CATALYST_SRE_SERVER: server, CATALYST_SRE_TOKEN: 'root-token' };
+  const env = { CATALYST_SRE_SERVER: t.server, CATALYST_SRE_TOKEN: 'root-token' };
   const coloured = async (argv: string[], change: Partial<CliIo>) => (await cli(argv, change)).out.includes('\u001b[');
   assert.equal(await coloured(['get', 'incidents'], {}), false);
   assert.equal(await coloured(['get', 'incidents'], { terminal: true }), true);
@@ -199,7 +134,7 @@ test('commands print what became of it', async () => {
     (await cli(['runbook', 'run', 'restart-shop', '--set', 'count=2', '--set', 'tag="7"', '--dry-run'])).out,
     /^run\/r\d created \(dry run\)\n$/,
   );
-  assert.deepEqual(f.commands, [
+  assert.deepEqual(t.fixture.commands, [
     'acknowledge i1 token/root on it',
     'resolve i1 token/root fixed',
     'note i1 token/root hm',
@@ -224,7 +159,7 @@ test('a command is sent again when the server was away, and carried out once', a
     clock: { ...systemClock, sleep: async () => {} },
   });
   assert.equal(code, 0);
-  assert.deepEqual(f.commands, ['cancel r1 token/root']);
+  assert.deepEqual(t.fixture.commands, ['cancel r1 token/root']);
   assert.match(err, /does not answer: connect ECONNREFUSED\. Trying again\./);
 });
 
@@ -237,10 +172,10 @@ test('--follow tells what happens and ends as the run ends', async () => {
   ] as const) {
     const session = start(['runbook', 'run', 'restart-shop', '-f', '-o', 'name']);
     await session.sees(/run\/r\d/);
-    const run = f.runs.at(-1);
+    const run = t.fixture.runs.at(-1);
     assert.ok(run);
     Object.assign(run, { state: 'Ended', outcome, reason, sentence: 'It is over.' });
-    f.record.append(
+    t.fixture.record.append(
       { kind: 'run.entry', runId: run.id, sentence: 'Restarting.' },
       { kind: 'run.ended', runId: run.id },
     );
@@ -257,13 +192,18 @@ test('exit codes: usage 2, failure 1, guard 5, broken record 4', async () => {
   assert.equal((await cli(['incident', 'resolve', 'i1'])).code, 2);
   assert.equal((await cli(['runbook', 'run', 'x', '--set', '=1'])).code, 2);
   assert.equal((await cli(['get', 'run', 'none'])).code, 1);
-  f.fail.command = new CatalystError('RefusedByGuard', 'It cools down until 12:10.', {
+  t.fixture.fail.command = new CatalystError('RefusedByGuard', 'It cools down until 12:10.', {
     details: { reason: 'Cooldown' },
   });
   const refused = await cli(['run', 'approve', 'r1']);
   assert.deepEqual([refused.code, refused.err], [5, 'Error: It cools down until 12:10.\nReason: Cooldown\n']);
   assert.equal((await cli(['audit', 'verify'])).code, 0);
-  f.ports.record.verify = async () => ({ intact: false, entries: 1, brokenAt: 2, sentence: 'Entry 2 is missing.' });
+  t.fixture.ports.record.verify = async () => ({
+    intact: false,
+    entries: 1,
+    brokenAt: 2,
+    sentence: 'Entry 2 is missing.',
+  });
   const broken = await cli(['audit', 'verify']);
   assert.deepEqual([broken.code, broken.out], [4, 'The record is broken at entry 2: Entry 2 is missing.\n']);
 });
@@ -280,29 +220,32 @@ test('the server is found by flag, environment, user file, sandbox file, in this
   assert.equal(nothing.code, 2);
   assert.match(nothing.err, /No server is named\.\nGive --server URL/);
 
-  await mkdir(join(folder, '.catalyst-sre'));
-  await writeFile(join(folder, '.catalyst-sre', 'cli.json'), JSON.stringify({ server, token: 'root-token' }));
+  await mkdir(join(t.folder, '.catalyst-sre'));
+  await writeFile(
+    join(t.folder, '.catalyst-sre', 'cli.json'),
+    JSON.stringify({ server: t.server, token: 'root-token' }),
+  );
   assert.equal((await cli(['get', 'alerts'], { environment: nobody })).code, 0);
 
-  await mkdir(join(folder, '.config', 'catalyst-sre'), { recursive: true });
-  await writeFile(join(folder, 'token'), 'acme-viewer-token\n');
+  await mkdir(join(t.folder, '.config', 'catalyst-sre'), { recursive: true });
+  await writeFile(join(t.folder, 'token'), 'acme-viewer-token\n');
   await writeFile(
-    join(folder, '.config', 'catalyst-sre', 'config.yaml'),
-    `server: ${server}\ntokenFile: ${join(folder, 'token')}\n`,
+    join(t.folder, '.config', 'catalyst-sre', 'config.yaml'),
+    `server: ${t.server}\ntokenFile: ${join(t.folder, 'token')}\n`,
   );
   assert.equal((await cli(['get', 'alerts', '-o', 'name'], { environment: nobody })).out, 'alert/a1\n');
   assert.equal((await cli(['get', 'alerts'], { environment: { CATALYST_SRE_SERVER: 'http://127.0.0.1:1' } })).code, 1);
   assert.equal(
-    (await cli(['get', 'alerts', '--server', server], { environment: { CATALYST_SRE_SERVER: 'http://127.0.0.1:1' } }))
+    (await cli(['get', 'alerts', '--server', t.server], { environment: { CATALYST_SRE_SERVER: 'http://127.0.0.1:1' } }))
       .code,
     0,
   );
 });
 
 test('a token is never sent to another server than the one it stands beside', async () => {
-  await mkdir(join(folder, '.catalyst-sre'));
+  await mkdir(join(t.folder, '.catalyst-sre'));
   await writeFile(
-    join(folder, '.catalyst-sre', 'cli.json'),
+    join(t.folder, '.catalyst-sre', 'cli.json'),
     JSON.stringify({ server: 'http://other.example', token: 'other-token' }),
   );
   const sent: (string | undefined)[] = [];
@@ -310,7 +253,7 @@ test('a token is never sent to another server than the one it stands beside', as
     sent.push(new Headers(init?.headers).get('authorization') ?? undefined);
     return fetch(input, init);
   };
-  const { code, err } = await cli(['get', 'alerts'], { environment: { CATALYST_SRE_SERVER: server }, fetch: spy });
+  const { code, err } = await cli(['get', 'alerts'], { environment: { CATALYST_SRE_SERVER: t.server }, fetch: spy });
   assert.equal(code, 1);
   assert.match(err, /No token was sent/);
   assert.deepEqual(sent, [undefined]);
@@ -320,7 +263,7 @@ test('an answer that is not ours is told apart, and no secret is printed', async
   const html: typeof fetch = async () => new Response('<html>', { status: 200 });
   assert.match((await cli(['get', 'alerts'], { fetch: html })).err, /not JSON.*\nIs this the address/);
   const wrong = await cli(['get', 'alerts'], {
-    environment: { CATALYST_SRE_SERVER: server, CATALYST_SRE_TOKEN: 'not-the-token' },
+    environment: { CATALYST_SRE_SERVER: t.server, CATALYST_SRE_TOKEN: 'not-the-token' },
   });
   assert.ok(!wrong.err.includes('not-the-token'));
   assert.match(wrong.err, /Check the token/);
@@ -366,6 +309,9 @@ const registry: Registry = {
       },
     ],
   }),
+  explainAlert: async () => {
+    throw new CatalystError('Internal', 'Nobody asked for it.');
+  },
   testRunbooks: async () => ({
     cases: [
       { file: 'a.test.yaml', line: 3, name: 'unseals', passed: true, took: 2 },
@@ -420,14 +366,14 @@ test('explain, test, drill and render print what they found', async () => {
   assert.equal(tested.code, 1);
   assert.match(tested.out, /^a\.test\.yaml:9: failed: pages: expected Failed, and it Succeeded$/m);
   assert.match((await cli(['drill', 'list'], {}, registry)).out, /^openbao-sealed +Seals OpenBao\.$/m);
-  const drilled = await cli(['drill', 'openbao-sealed'], {}, registry);
+  const drilled = await cli(['drill', 'openbao-sealed', '--alone'], {}, registry);
   assert.equal(drilled.code, 0);
   assert.match(drilled.out, /^ {3}\+0\.0s {2}✗ fault +OpenBao was sealed\.\n {3}\+2\.3s {2}✓ verification +openbao/);
   assert.match(drilled.out, /openbao-sealed passed in 2\.4s: OpenBao was unsealed\.\n {2}time to detect {2}1\.1s\n$/);
-  assert.equal((await cli(['drill', 'hopeless'], {}, registry)).code, 4);
+  assert.equal((await cli(['drill', 'hopeless', '--alone'], {}, registry)).code, 4);
   const rendered = await cli(['render', 'crds', '--out', 'gen'], {}, registry);
-  assert.equal(rendered.out.trim(), join(folder, 'gen', 'crds', 'runbook.yaml'));
-  assert.equal(await readFile(join(folder, 'gen', 'crds', 'runbook.yaml'), 'utf8'), 'kind: X\n');
+  assert.equal(rendered.out.trim(), join(t.folder, 'gen', 'crds', 'runbook.yaml'));
+  assert.equal(await readFile(join(t.folder, 'gen', 'crds', 'runbook.yaml'), 'utf8'), 'kind: X\n');
   assert.equal((await cli(['render', 'evil', '--out', 'gen'], {}, registry)).code, 1);
 });
 

@@ -5,7 +5,7 @@ import type { Problem } from '../catalog/resource.ts';
 import { CatalystError } from '../errors.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
 import { type ColourChoice, formatOf, printData, wantsColour } from './printers/print.ts';
-import { colourOf, duration, safe } from './printers/table.ts';
+import { colourOf, safe } from './printers/table.ts';
 import type { Explanation, Registry } from './registry.ts';
 
 export interface OfflineFlags {
@@ -143,62 +143,4 @@ export async function render(
     }
   }
   return exitCodes.done;
-}
-
-export async function listDrills(flags: OfflineFlags, list: Offered<'listDrills'>, io: CliIo): Promise<ExitCode> {
-  const format = formatOf(flags.output);
-  const drills = await list();
-  if (format === 'json' || format === 'yaml') await printData(io, { items: drills }, format);
-  else if (format === 'name') for (const { name } of drills) io.out(`drill/${name}`);
-  else {
-    const width = Math.max(4, ...drills.map(({ name }) => name.length));
-    io.out(`${'NAME'.padEnd(width)}   DESCRIPTION`);
-    for (const { name, description } of drills) io.out(`${safe(name).padEnd(width)}   ${safe(description)}`);
-  }
-  return exitCodes.done;
-}
-
-/** A mark for each kind of event: what is done to the Sovereign stands out from what it does about it. */
-const marks: Record<string, string> = {
-  fault: '✗',
-  alert: '!',
-  incident: '●',
-  decision: '?',
-  action: '→',
-  verification: '✓',
-  page: '✉',
-  note: '·',
-  problem: '✗',
-};
-
-/** Live timeline: time since the start, what kind, what happened; at the end what it showed. */
-export async function drill(name: string, flags: OfflineFlags, run: Offered<'runDrill'>, io: CliIo): Promise<ExitCode> {
-  const format = formatOf(flags.output);
-  const colour = wantsColour(io, flags.color);
-  const asData = format === 'json' || format === 'yaml';
-  const result = await run(
-    name,
-    (event) => {
-      const time = `+${(event.at / 1000).toFixed(1)}s`.padStart(8);
-      const kind = event.kind.padEnd(12);
-      const red = event.kind === 'fault' || event.kind === 'problem';
-      const label = `${marks[event.kind] ?? '·'} ${kind}`;
-      const text = `${time}  ${colour ? colourOf(red ? 'failed' : event.kind === 'verification' ? 'passed' : '', label) : label} ${safe(event.sentence)}`;
-      // Data is the result; the way there is a message.
-      if (asData) io.err(text);
-      else io.out(text);
-    },
-    io.signal,
-  );
-  if (asData) await printData(io, { drill: name, ...result }, format);
-  else {
-    const word = result.passed ? 'passed' : 'failed';
-    io.out('');
-    io.out(
-      `${safe(name)} ${colour ? colourOf(word, word) : word} in ${result.took < 10_000 ? `${(result.took / 1000).toFixed(1)}s` : duration(result.took)}: ${safe(result.sentence)}`,
-    );
-    const width = Math.max(0, ...Object.keys(result.measured).map((key) => key.length));
-    for (const [key, value] of Object.entries(result.measured)) io.out(`  ${safe(key).padEnd(width)}  ${safe(value)}`);
-  }
-  return result.passed ? exitCodes.done : exitCodes.verificationFailed;
 }

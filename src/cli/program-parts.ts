@@ -14,6 +14,9 @@ export const output = () => new Option('-o, --output <format>', 'table, wide, js
 export const colour = () =>
   new Option('--color <when>', 'colour: auto, always or never').choices(['auto', 'always', 'never']).default('auto');
 
+/** Collects what is given several times. */
+export const several = (value: string, all: readonly string[] = []) => [...all, value];
+
 /** Flags of every command that talks to a server. */
 export function remote(command: Command): Command {
   return command

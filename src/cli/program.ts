@@ -3,7 +3,7 @@
  * there at once.
  */
 import { Argument, Command } from 'commander';
-import { colour, examples, output, type ProgramContext, remote } from './program-parts.ts';
+import { colour, examples, output, type ProgramContext, remote, several } from './program-parts.ts';
 import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
 import type { ServeOptions } from './registry.ts';
 
@@ -94,10 +94,9 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       .argument('<name>', 'name of the runbook')
       .addOption(output())
       .option('--dry-run', 'say what would be done, and do nothing', false)
-      .option('--set <name=value>', 'an input; may be given several times', (value: string, all: string[] = []) => [
-        ...all,
-        value,
-      ])
+      .option('--set <name=value>', 'an input; may be given several times', several)
+      .option('--alert <id>', 'the alert it is about, for runbooks that name its labels')
+      .option('--incident <id>', 'the incident it is about')
       .option('--organization <name>', 'whose runbook, with a Sovereign-wide token')
       .option('-f, --follow', 'tell what happens and end as the run ends', false),
   )
@@ -106,11 +105,12 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       examples(
         ['catalyst-sre runbook run scale-up --set replicas=3 --dry-run', 'what it would do'],
         ['catalyst-sre runbook run scale-up --set replicas=3 -f', 'do it, and watch'],
+        ['catalyst-sre runbook run high-memory-usage --alert ID', 'for an alert nothing was done about'],
       ),
     )
     .action(async (name: string, flags) => finish(await (await import('./act.ts')).startRun(name, flags, io)));
 
-  const { lintRunbooks, explainRunbooks, testRunbooks } = registry;
+  const { lintRunbooks, explainRunbooks, explainAlert, testRunbooks } = registry;
   const offline = (name: string, summary: string, description: string) =>
     runbook
       .command(name)
@@ -132,19 +132,37 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       .action(async (paths: string[], flags) =>
         finish(await (await import('./offline.ts')).lint(paths, flags, lintRunbooks, io)),
       );
-  if (explainRunbooks)
-    offline(
-      'explain',
-      'say in words what runbooks do',
-      'Says in words what runbooks do: when they start, what they read, change and verify, and how they are undone.',
+  if (explainRunbooks && explainAlert)
+    remote(
+      runbook
+        .command('explain')
+        .summary('say what runbooks do, or would do about an alert')
+        .description(
+          'Says in words what runbooks do. With an alert: what would be done about it now, with every fact that counts, its value and its age. The alert is one of a server (--alert), or one you think of (--labels); with --given or --config no server is asked.',
+        )
+        .argument('[what...]', 'files and folders; or, when a server is asked, the name of a runbook')
+        .addOption(output())
+        .addOption(colour())
+        .option('--alert <id>', 'an alert the server knows')
+        .option('--labels <name=value>', 'labels of an alert you think of; may be given several times', several)
+        .option('--set <name=value>', 'an input of the runbook; may be given several times', several)
+        .option('--organization <name>', 'whose alert it is')
+        .option('--given <file>', 'ask this world: what stands under given: in a RunbookTest')
+        .option('--config <file>', 'ask the systems of this configuration, without a server'),
     )
       .addHelpText(
         'after',
-        examples(['catalyst-sre runbook explain openbao-sealed.yaml', 'for the person who reviews it']),
+        examples(
+          ['catalyst-sre runbook explain openbao-sealed.yaml', 'for the person who reviews it'],
+          ['catalyst-sre runbook explain --alert ID', 'what would be done about it right now, and why not'],
+          ['catalyst-sre runbook explain openbao-sealed --labels alertname=OpenBaoSealed', 'what if it fired'],
+          ['catalyst-sre runbook explain runbooks/ --given world.yaml', 'offline, in a world you describe'],
+        ),
       )
-      .action(async (paths: string[], flags) =>
-        finish(await (await import('./offline.ts')).explain(paths, flags, explainRunbooks, io)),
+      .action(async (what: string[], flags) =>
+        finish(await (await import('./explain.ts')).explain(what, flags, { explainRunbooks, explainAlert }, io)),
       );
+  addBacktest(runbook, { io, registry, finish });
   if (testRunbooks)
     offline(
       'test',
@@ -157,27 +175,67 @@ function addRunbook(program: Command, { io, registry, finish }: ProgramContext):
       );
 }
 
+function addBacktest(runbook: Command, { io, registry, finish }: ProgramContext): void {
+  const { backtestRunbooks } = registry;
+  if (!backtestRunbooks) return;
+  runbook
+    .command('backtest')
+    .summary('say what runbooks would have done about alerts of the past')
+    .description(
+      "Replays alerts of the past through runbooks, with the product's own episodes, matching and guards: what would have been done about each, or why nothing. Alerts come from an Alertmanager's event recorder or saved webhook bodies (--from), or from the ALERTS series of a Prometheus. Reads only.",
+    )
+    .argument('<paths...>', 'files and folders of runbooks')
+    .addOption(output())
+    .addOption(colour())
+    .option('--from <file>', 'JSON lines or JSON; - is standard input; may be given several times', several)
+    .option('--prometheus <url>', 'a Prometheus whose ALERTS are read')
+    .option('--since <duration>', 'how far back Prometheus is asked', '7d')
+    .option('--step <duration>', 'distance of its samples; shorter firings may not show', '1m')
+    .option('--against <path>', 'compare with other runbooks: a folder, or REVISION:PATH in Git')
+    .option('--config <file>', 'take modes and Organizations from a configuration; all is Automatic without')
+    .option('--budget-spent <share>', 'share of the budgets taken for spent, 0.85; none is set without')
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre runbook backtest runbooks/ --from events.jsonl', 'how often they would have acted'],
+        ['catalyst-sre runbook backtest runbooks/ --prometheus http://127.0.0.1:9090 --since 30d', 'a month of alerts'],
+        [
+          'catalyst-sre runbook backtest runbooks/ --from events.jsonl --against main:runbooks',
+          'what a change changes',
+        ],
+        ['catalyst-sre runbook backtest runbooks/ --from events.jsonl -o wide', 'each firing, with the sentence'],
+      ),
+    )
+    .action(async (paths: string[], flags) =>
+      finish(await (await import('./backtest.ts')).backtest(paths, flags, backtestRunbooks, io)),
+    );
+}
+
 function addDrill(program: Command, { io, registry, finish }: ProgramContext): void {
   const { listDrills, runDrill } = registry;
   if (!listDrills || !runDrill) return;
-  program
-    .command('drill')
-    .summary('a game day on the sandbox')
-    .description('Breaks something in the sandbox on purpose, and shows what the product does about it.')
-    .argument('<name>', 'name of the drill, or list')
-    .addOption(output())
-    .addOption(colour())
+  remote(
+    program
+      .command('drill')
+      .summary('a game day on the sandbox')
+      .description(
+        'Breaks something in a sandbox on purpose, and shows what the product does about it: in the running sandbox of this folder or of --server, where it was started with --drills; otherwise, or with --alone, in a pocket Sovereign of its own.',
+      )
+      .argument('<name>', 'name of the drill, or list')
+      .addOption(output())
+      .addOption(colour())
+      .option('--alone', 'in a pocket Sovereign of its own, which is gone afterwards', false),
+  )
     .addHelpText(
       'after',
       examples(
         ['catalyst-sre drill list', 'what there is'],
-        ['catalyst-sre drill openbao-sealed', 'watch one; exit code 4 when it fails'],
+        ['catalyst-sre drill openbao-sealed', 'watch one; exit code 4 when it fails, 5 when a guard held it back'],
       ),
     )
-    .action(async (name: string, flags) => {
-      const { drill, listDrills: list } = await import('./offline.ts');
-      finish(name === 'list' ? await list(flags, listDrills, io) : await drill(name, flags, runDrill, io));
-    });
+    .action(async (name: string, flags) =>
+      finish(await (await import('./drill.ts')).drill(name, flags, { listDrills, runDrill }, io)),
+    );
 }
 
 function addRender(program: Command, { io, registry, finish }: ProgramContext): void {

@@ -2,8 +2,13 @@
  * What the command line needs of the rest of the house, declared by the command line. Each function is looked up when
  * its command runs, so that `--help` and completion load nothing; a command whose function is not there is not offered.
  */
+import type { DrillEvent, DrillResult } from '../api/ports.ts';
 import type { Problem } from '../catalog/resource.ts';
+import type { Replayed } from '../run/backtest.ts';
+import type { ExplanationView } from '../run/explain.ts';
 import type { CliIo } from './io.ts';
+
+export type { DrillEvent, DrillResult } from '../api/ports.ts';
 
 export interface ServeOptions {
   config?: string | undefined;
@@ -56,22 +61,42 @@ export interface TestReport {
   }[];
 }
 
-export interface DrillEvent {
-  /** Since the start of the drill, ms. */
-  at: number;
-  kind: 'fault' | 'alert' | 'incident' | 'decision' | 'action' | 'verification' | 'page' | 'note' | 'problem';
-  sentence: string;
+export interface BacktestQuestion {
+  /** Files of an event recorder's lines or of webhook bodies; `-` is standard input. */
+  from: readonly string[];
+  /** Address of a Prometheus whose ALERTS are read. */
+  prometheus?: string | undefined;
+  /** Window before now and distance of samples, as durations. */
+  since: string;
+  step: string;
+  /** Other runbooks to compare with: a folder, or `REVISION:PATH` of the Git repository one stands in. */
+  against?: string | undefined;
+  /** Configuration whose modes and Organizations count; everything is Automatic without. */
+  config?: string | undefined;
+  /** Spent share of every budget. */
+  budgetSpent?: number | undefined;
 }
 
-export interface DrillResult {
-  passed: boolean;
-  /** What the drill showed, or what went otherwise than it should. */
-  sentence: string;
-  /** ms */
-  took: number;
-  /** What was measured: `time to detect` -> `1.2s`. */
-  measured: Readonly<Record<string, string>>;
+export interface BacktestReport {
+  /** Reports of alerts that were read, and firings among them. */
+  sightings: number;
+  from: string | undefined;
+  to: string | undefined;
+  firings: readonly ReplayedView[];
+  /** Only those that differ from what the other runbooks would have done. */
+  changes?: readonly { before: ReplayedView; after: ReplayedView }[] | undefined;
+  /** What had to be taken for granted. */
+  assumptions: readonly string[];
+  /** What of the history could not be read. */
+  problems: readonly string[];
 }
+
+/** What would have been done about one firing; times as RFC 3339. */
+export type ReplayedView = Omit<Replayed, 'at' | 'startsAt' | 'endsAt'> & {
+  at: string;
+  startsAt: string;
+  endsAt?: string | undefined;
+};
 
 export interface RenderedFile {
   /** Relative to `--out`. */
@@ -90,7 +115,23 @@ export interface Registry {
   explainRunbooks?(
     paths: readonly string[],
   ): Promise<{ explanations: readonly Explanation[]; problems: readonly Problem[] }>;
+  /** What would be done about an alert, in a world that is given or through the integrations of a configuration. */
+  explainAlert?(
+    paths: readonly string[],
+    question: {
+      labels?: Readonly<Record<string, string>> | undefined;
+      inputs: Readonly<Record<string, string | number | boolean>>;
+      /** File with a world as tests give it. */
+      given?: string | undefined;
+      /** Configuration file whose integrations are asked. */
+      config?: string | undefined;
+      organization?: string | undefined;
+    },
+    signal: AbortSignal,
+  ): Promise<ExplanationView>;
   testRunbooks?(paths: readonly string[], signal: AbortSignal): Promise<TestReport>;
+  /** What runbooks would have done about alerts of the past. */
+  backtestRunbooks?(paths: readonly string[], question: BacktestQuestion, signal: AbortSignal): Promise<BacktestReport>;
   listDrills?(): Promise<readonly { name: string; description: string }[]>;
   /** Throws NotFound for a name that is none. */
   runDrill?(name: string, onEvent: (event: DrillEvent) => void, signal: AbortSignal): Promise<DrillResult>;

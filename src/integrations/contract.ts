@@ -105,7 +105,7 @@ export interface ActionDefinition {
   idempotent: boolean;
   /** The same for one call, where it depends on the input: a PUT is, a POST is not. Without it `idempotent` holds for all. Pure. */
   idempotentFor?(input: ActionInput): boolean;
-  /** One sentence of what it would do, for plans, approvals and dry runs. Pure. */
+  /** One sentence of what it does, in the imperative: it stands in plans, approvals and dry runs, and in the journal. Pure. */
   describe(input: ActionInput, before: Json): string;
   /** Reads what `describe`, `effect`, `happened` and `undo` need to know of the world before. Journaled before the effect. Never holds a secret. */
   capture(context: CallContext, input: ActionInput): Promise<Json>;

@@ -29,7 +29,7 @@ import {
   stepOf,
   wholePlan,
 } from './journal.ts';
-import { type PreparePorts, prepare, witness } from './prepare.ts';
+import { type PreparePorts, prepare, sayingOf, witness } from './prepare.ts';
 import type { Reason } from './reasons.ts';
 import { askAgainAfter, type Move, maxAsks, nextMove } from './run-decision.ts';
 import { type RunInHand, scopeOf } from './run-in-hand.ts';
@@ -355,7 +355,7 @@ class Executor {
     const step = this.#step(index, 'verify');
     if (await this.#skips('steps', index, step)) return undefined;
     const deadline = this.#now() + step.within;
-    return this.#append('VerifyStarted', `Watches ${step.check.source} until ${new Date(deadline).toISOString()}.`, {
+    return this.#append('VerifyStarted', `Watches ${sayingOf(step)} until ${new Date(deadline).toISOString()}.`, {
       index,
       deadline,
     });
@@ -363,6 +363,7 @@ class Executor {
 
   async #observe(index: number): Promise<number | undefined> {
     const step = this.#step(index, 'verify');
+    const saying = sayingOf(step);
     const state = stepOf(this.#run.state, 'steps', index);
     // A target that cannot be seen now decides nothing: the check goes on until its own limit.
     if ((await this.#lookAtTarget()).verdict === 'Stopped') return undefined;
@@ -372,17 +373,16 @@ class Executor {
     await this.#breakAfterGap(index, step.every, now);
     const holds = evidence.error === undefined && evidence.value === true;
     if (holds && state.holdingSince === undefined)
-      await this.#append('VerifyHolds', `${step.check.source} holds.`, { index, readings: evidence.readings });
+      await this.#append('VerifyHolds', `${saying} holds.`, { index, readings: evidence.readings });
     if (!holds && state.holdingSince !== undefined) {
-      await this.#append('VerifyBroke', evidence.error ?? `${step.check.source} does not hold any more.`, {
+      await this.#append('VerifyBroke', evidence.error ?? `${saying} does not hold any more.`, {
         index,
         readings: evidence.readings,
       });
     }
     const since = state.holdingSince;
     if (holds && since !== undefined && now - since >= step.for) {
-      const sentence =
-        step.for > 0 ? `${step.check.source} has held for ${step.for / 1000}s.` : `${step.check.source} holds.`;
+      const sentence = step.for > 0 ? `${saying} has held for ${step.for / 1000}s.` : `${saying} holds.`;
       return this.#append('StepSucceeded', sentence, {
         phase: 'steps',
         index,
@@ -395,7 +395,7 @@ class Executor {
     if (now >= deadline) {
       const sentence =
         evidence.error ??
-        `${step.check.source} did not hold${step.for > 0 ? ` for ${step.for / 1000}s` : ''} within ${step.within / 1000}s.`;
+        `${saying} did not hold${step.for > 0 ? ` for ${step.for / 1000}s` : ''} within ${step.within / 1000}s.`;
       return this.#append('StepFailed', sentence, {
         phase: 'steps',
         index,
@@ -406,9 +406,7 @@ class Executor {
       });
     }
     this.#ports.lastObserved = now;
-    this.#ports.note(
-      holds ? `${step.check.source} holds.` : (evidence.error ?? `${step.check.source} does not hold yet.`),
-    );
+    this.#ports.note(holds ? `${saying} holds.` : (evidence.error ?? `${saying} does not hold yet.`));
     const nextLook = since === undefined ? now + step.every : Math.min(now + step.every, since + step.for);
     return Math.min(nextLook, deadline);
   }

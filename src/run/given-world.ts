@@ -12,7 +12,7 @@ import { CatalystError } from '../errors.ts';
 import type { ActionDefinition, FactDefinition, Json, TargetObservation } from '../integrations/contract.ts';
 import type { World } from './world.ts';
 
-type Given = NonNullable<RunbookTestCase['given']>;
+export type GivenFacts = NonNullable<RunbookTestCase['given']>;
 type Fault = NonNullable<RunbookTestCase['when']>[number];
 
 export interface GivenWorld extends World {
@@ -23,7 +23,12 @@ export interface GivenWorld extends World {
 }
 
 /** @param real the facts and actions there are, with their types: what is given replaces only what they would do */
-export function givenWorld(real: Vocabulary, given: Given, faults: readonly Fault[], clock: VirtualClock): GivenWorld {
+export function givenWorld(
+  real: Vocabulary,
+  given: GivenFacts,
+  faults: readonly Fault[],
+  clock: VirtualClock,
+): GivenWorld {
   const started = clock.now();
   const doneAt = new Map<string, number>();
   const keys = new Set<string>();

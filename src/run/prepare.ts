@@ -2,11 +2,11 @@
  * Everything a run looks at before it acts: does the alert still fire, which object exactly is the target, what would be
  * done, does any guard object, do the preconditions hold. Reads only; may be done again from the start at any time.
  */
-import type { CompiledRunStep, CompiledStep } from '../catalog/compiled-runbook.ts';
+import type { CompiledRunStep, CompiledStep, CompiledVerifyStep } from '../catalog/compiled-runbook.ts';
 import type { Mode } from '../catalog/kinds/runbook.ts';
-import type { Check, FactReader, Scope } from '../check/check.ts';
+import type { Check, FactReader, FactReading, Scope } from '../check/check.ts';
 import { CatalystError, messageOf } from '../errors.ts';
-import { blockingVerdict, evaluateGuards } from '../guard/guard.ts';
+import { blockingVerdict, evaluateGuards, type GuardVerdict } from '../guard/guard.ts';
 import type { BoundTarget, CallContext, Effect, TargetReference } from '../integrations/contract.ts';
 import type { EntryOf, Evidence, PlannedStep } from './journal.ts';
 import type { Reason } from './reasons.ts';
@@ -24,68 +24,129 @@ export interface PreparePorts {
 
 export type Preparation =
   | { result: 'ready'; prepared: EntryOf<'Prepared'>['data']; target: BoundTarget | undefined }
+  | Obstacle;
+
+/** Why it does not act. */
+export type Obstacle =
   /** Not now, perhaps later. */
   | { result: 'hold'; reason: Reason; sentence: string }
   | { result: 'refuse'; reason: Reason; sentence: string; evidence: Evidence[] };
 
+/** Everything that was looked at before acting. */
+export interface Survey {
+  /** Why the alert counts as firing, or as not. */
+  confirmation: string;
+  target: BoundTarget | undefined;
+  plan: PlannedStep[];
+  guards: GuardVerdict[];
+  preconditions: Evidence[];
+  /** Every fact that was read, by expressions of target, plan and preconditions. */
+  readings: readonly FactReading[];
+  /** What stands in the way, in the order in which it was met; empty when nothing does. */
+  obstacles: Obstacle[];
+}
+
+/** The engine stops looking at the first obstacle. */
 export async function prepare(run: RunInHand, context: CallContext, ports: PreparePorts): Promise<Preparation> {
-  const confirmation = await confirm(run, context, ports);
-  if (confirmation.result !== 'ready') return confirmation;
-
-  const reader = ports.world.reader(context);
-  const bound = await bindTarget(run, reader, context, ports.world);
-  if (bound.result !== 'ready') return bound;
-  const scope = scopeOf(run, bound.target);
-
-  const key = await lockKey(run, scope, reader, bound.target);
-  if (key.result !== 'ready') return key;
-  // Only one run at a time may look and act, otherwise two could see "nobody has acted yet" at once.
-  if (run.mode !== 'Suggest' && !(await ports.lock(key.key))) {
-    return { result: 'hold', reason: 'Busy', sentence: `Another run holds the key ${key.key}.` };
-  }
-
-  const plan = await makePlan(run.runbook.steps, scope, reader, context);
-  if (plan.result !== 'ready') return plan;
-
-  const effects = plan.plan.flatMap((step) => (step.effect && !step.skipped ? [step.effect] : []));
-  const guards = evaluateGuards({
-    now: context.clock.now(),
-    limits: run.runbook.guards,
-    effects,
-    history: await ports.history(key.target),
-    budget: effects.includes('ScaleUp') ? await ports.world.budget(context, run.organization) : { state: 'notSet' },
-  });
-  const blocked = blockingVerdict(guards);
-  if (blocked) return { result: 'refuse', reason: blocked.reason, sentence: blocked.sentence, evidence: [] };
-
-  const preconditions = await checkPreconditions(run, scope, reader);
-  if (preconditions.result !== 'ready') return preconditions;
-
-  return {
-    result: 'ready',
-    target: bound.target,
-    prepared: {
-      mode: run.mode,
-      confirmation: confirmation.sentence,
-      target: bound.target ?? null,
-      guards,
-      preconditions: preconditions.evidence,
-      plan: plan.plan,
-    },
-  };
+  const { target, obstacles, confirmation, guards, preconditions, plan } = await survey(
+    run,
+    context,
+    ports,
+    'untilObstacle',
+  );
+  const [obstacle] = obstacles;
+  if (obstacle) return obstacle;
+  const prepared = { mode: run.mode, confirmation, target: target ?? null, guards, preconditions, plan };
+  return { result: 'ready', target, prepared };
 }
 
-type Refusal = Extract<Preparation, { result: 'refuse' | 'hold' }>;
-
-function refuse(reason: Reason, sentence: string, evidence: Evidence[] = []): Refusal {
-  return { result: 'refuse', reason, sentence, evidence };
-}
-
-async function confirm(
+/**
+ * Looks at everything a run looks at before it acts.
+ * @param extent `everything` goes on behind an obstacle, for the person who asks what would be done and why not
+ */
+export async function survey(
   run: RunInHand,
   context: CallContext,
   ports: PreparePorts,
-): Promise<{ result: 'ready'; sentence: string } | Refusal> {
+  extent: 'untilObstacle' | 'everything',
+): Promise<Survey> {
+  const reader = ports.world.reader(context);
+  const seen: Survey = {
+    confirmation: '',
+    target: undefined,
+    plan: [],
+    guards: [],
+    preconditions: [],
+    readings: reader.readings,
+    obstacles: [],
+  };
+  /** @returns whether to stop here */
+  const met = (obstacle: Obstacle | undefined) => {
+    if (obstacle) seen.obstacles.push(obstacle);
+    return obstacle !== undefined && extent === 'untilObstacle';
+  };
+
+  const confirmation = await confirm(run, context, ports);
+  seen.confirmation = confirmation.sentence;
+  if (met(obstacleIn(confirmation))) return seen;
+
+  const bound = await bindTarget(run, reader, context, ports.world);
+  if (met(obstacleIn(bound))) return seen;
+  seen.target = bound.result === 'ready' ? bound.target : undefined;
+  const scope = scopeOf(run, seen.target);
+  // Without its target nothing more can be said of what it would do; preconditions may still say why it is missing.
+  if (bound.result === 'ready' && (await surveyActions(run, scope, reader, context, ports, seen, met))) return seen;
+
+  const preconditions = await checkPreconditions(run, scope, reader);
+  seen.preconditions = preconditions.evidence;
+  met(preconditions.obstacle);
+  return seen;
+}
+
+/** Lock, plan and guards. @returns whether to stop here */
+async function surveyActions(
+  run: RunInHand,
+  scope: Scope,
+  reader: FactReader,
+  context: CallContext,
+  ports: PreparePorts,
+  seen: Survey,
+  met: (obstacle: Obstacle | undefined) => boolean,
+): Promise<boolean> {
+  const key = await lockKey(run, scope, reader, seen.target);
+  if (met(obstacleIn(key))) return true;
+  // Only one run at a time may look and act, otherwise two could see "nobody has acted yet" at once.
+  if (key.result === 'ready' && run.mode !== 'Suggest' && !(await ports.lock(key.key))) {
+    if (met({ result: 'hold', reason: 'Busy', sentence: `Another run holds the key ${key.key}.` })) return true;
+  }
+
+  const plan = await makePlan(run.runbook.steps, scope, reader, context);
+  if (met(obstacleIn(plan))) return true;
+  if (plan.result === 'ready') seen.plan = plan.plan;
+
+  const effects = seen.plan.flatMap((step) => (step.effect && !step.skipped ? [step.effect] : []));
+  seen.guards = evaluateGuards({
+    now: context.clock.now(),
+    limits: run.runbook.guards,
+    effects,
+    history: await ports.history(targetKey(run, seen.target)),
+    budget: effects.includes('ScaleUp') ? await ports.world.budget(context, run.organization) : { state: 'notSet' },
+  });
+  const blocked = blockingVerdict(seen.guards);
+  return met(blocked && { result: 'refuse', reason: blocked.reason, sentence: blocked.sentence, evidence: [] });
+}
+
+type Met<T> = ({ result: 'ready' } & T) | Obstacle;
+
+function obstacleIn(step: { result: 'ready' } | Obstacle): Obstacle | undefined {
+  return step.result === 'ready' ? undefined : step;
+}
+
+function refuse(reason: Reason, sentence: string, evidence: Evidence[] = []): Obstacle {
+  return { result: 'refuse', reason, sentence, evidence };
+}
+
+async function confirm(run: RunInHand, context: CallContext, ports: PreparePorts): Promise<Met<{ sentence: string }>> {
   if (!run.alert) return { result: 'ready', sentence: 'It was not started by an alert.' };
   const { answer, sentence } = await ports.world.confirmFiring(context, run.alert);
   if (answer === 'firing') return { result: 'ready', sentence };
@@ -100,7 +161,7 @@ async function bindTarget(
   reader: FactReader,
   context: CallContext,
   world: World,
-): Promise<{ result: 'ready'; target: BoundTarget | undefined } | Refusal> {
+): Promise<Met<{ target: BoundTarget | undefined }>> {
   if (!run.runbook.target) return { result: 'ready', target: undefined };
   const evaluation = await run.runbook.target.evaluate(scopeOf(run, undefined), reader);
   if (!evaluation.ok) return refuse('TargetNotFound', `The target cannot be named: ${evaluation.error.message}`);
@@ -123,33 +184,34 @@ async function lockKey(
   scope: Scope,
   reader: FactReader,
   target: BoundTarget | undefined,
-): Promise<{ result: 'ready'; key: string; target: string } | Refusal> {
+): Promise<Met<{ key: string }>> {
   const ofTarget = targetKey(run, target);
   const template = run.runbook.guards.concurrencyKey;
-  if (!template) return { result: 'ready', key: ofTarget, target: ofTarget };
+  if (!template) return { result: 'ready', key: ofTarget };
   const evaluation = await template.evaluate(scope, reader);
   if (!evaluation.ok)
     return refuse('FactUnavailable', `The concurrency key cannot be made: ${evaluation.error.message}`);
-  return { result: 'ready', key: String(evaluation.value), target: ofTarget };
+  return { result: 'ready', key: String(evaluation.value) };
 }
 
 async function checkPreconditions(
   run: RunInHand,
   scope: Scope,
   reader: FactReader,
-): Promise<{ result: 'ready'; evidence: Evidence[] } | Refusal> {
+): Promise<{ evidence: Evidence[]; obstacle: Obstacle | undefined }> {
   const evidence: Evidence[] = [];
   for (const { check } of run.runbook.preconditions) evidence.push(await witness(check, scope, reader));
   const unknown = evidence.find((e) => e.error !== undefined);
   const broken = evidence.find((e) => e.error === undefined && e.value !== true);
-  if (broken) return refuse('PreconditionFalse', `The precondition "${broken.source}" does not hold.`, evidence);
-  if (unknown)
-    return refuse(
-      'FactUnavailable',
-      `The precondition "${unknown.source}" cannot be checked: ${unknown.error}`,
-      evidence,
-    );
-  return { result: 'ready', evidence };
+  if (broken) {
+    const sentence = `The precondition "${broken.source}" does not hold.`;
+    return { evidence, obstacle: refuse('PreconditionFalse', sentence, evidence) };
+  }
+  if (unknown) {
+    const sentence = `The precondition "${unknown.source}" cannot be checked: ${unknown.error}`;
+    return { evidence, obstacle: refuse('FactUnavailable', sentence, evidence) };
+  }
+  return { evidence, obstacle: undefined };
 }
 
 /** Evaluates a check and keeps what it saw. */
@@ -165,7 +227,7 @@ async function makePlan(
   scope: Scope,
   reader: FactReader,
   context: CallContext,
-): Promise<{ result: 'ready'; plan: PlannedStep[] } | Refusal> {
+): Promise<Met<{ plan: PlannedStep[] }>> {
   const plan: PlannedStep[] = [];
   for (const [index, step] of steps.entries()) {
     const skipped = step.when ? await isSkipped(step.when, scope, reader) : false;
@@ -218,7 +280,7 @@ async function planAction(
 }
 
 /** The effect guards should reckon with while the input is not known. */
-function mostSerious(effects: readonly Effect[]): Effect {
+export function mostSerious(effects: readonly Effect[]): Effect {
   const order: readonly Effect[] = [
     'ScaleUp',
     'Delete',
@@ -232,11 +294,17 @@ function mostSerious(effects: readonly Effect[]): Effect {
   return order.find((effect) => effects.includes(effect)) ?? 'Change';
 }
 
+/** What a verification watches, for people: the name it was given, or the check itself. */
+export function sayingOf({ name, check }: Pick<CompiledVerifyStep, 'name' | 'check'>): string {
+  const isNamed = !check.source.replaceAll(/\s+/g, ' ').trim().startsWith(name) && name !== 'verify';
+  return isNamed ? `"${name}"` : check.source;
+}
+
 function describeStep(step: Exclude<CompiledStep, CompiledRunStep>): string {
   switch (step.kind) {
     case 'verify': {
       const hold = step.for > 0 ? ` for ${step.for / 1000}s` : '';
-      return `Verify that ${step.check.source} holds${hold}, within ${step.within / 1000}s.`;
+      return `Verify that ${sayingOf(step)} holds${hold}, within ${step.within / 1000}s.`;
     }
     case 'wait':
       return `Wait ${step.wait / 1000}s.`;

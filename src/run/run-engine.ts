@@ -43,8 +43,8 @@ export interface EnginePorts {
   context(run: ClaimedRun): Promise<Pick<RunInHand, 'alert' | 'incident'>>;
   /** What else is committed with an entry: pages, the incident's state. Returns entries for the record. */
   onEntry(tx: Tx, run: RunInHand, entry: Entry, attachment: Attachment | undefined): Promise<RecordEntry[]>;
-  /** For metrics, logs and traces; after the commit, must not throw. */
-  observe(run: RunInHand, entry: Entry): void;
+  /** For metrics, logs and traces; after the commit, which took so many ms; must not throw. */
+  observe(run: RunInHand, entry: Entry, committedIn: number): void;
   onError(runId: string | undefined, error: unknown): void;
   confirmFiring: 'Required' | 'WhenPossible';
   /** True when no other process can have the database open: claims of a dead process need not be waited for. */
@@ -188,6 +188,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
       inputs: row.inputs,
       createdAt: row.createdAt,
       cancelRequestedBy: row.cancelRequestedBy,
+      traceparent: row.traceparent,
       state,
       ...(await ports.context(row)),
     };
@@ -244,8 +245,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
       lastObserved: row.observedAt,
       ...(row.traceparent === undefined ? {} : { traceparent: row.traceparent }),
       history: (target) => {
-        const { cooldown, maxRuns } = run.runbook.guards;
-        const since = ports.clock.now() - Math.max(cooldown, maxRuns.per) - longestRun;
+        const since = historySince(run.runbook, ports.clock.now());
         return readHistory(ports.db, { runbook: row.runbook, target, except: row.id, since });
       },
       lock: (key) => takeLock(ports.db, row, key),
@@ -262,6 +262,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
     entry: Entry,
     attachment: Attachment | undefined,
   ): Promise<void> {
+    const began = ports.clock.monotonic();
     await ports.db.transaction().execute(async (tx) => {
       const number = await appendEntry(tx, row, entry, changeBy(run, entry));
       if (number === undefined) throw new ClaimLost(`Another process has taken over run ${run.id}.`);
@@ -271,7 +272,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
       const records = await ports.onEntry(tx, run, entry, attachment);
       await appendRecord(tx, records);
     });
-    ports.observe(run, entry);
+    ports.observe(run, entry, ports.clock.monotonic() - began);
   }
 
   async function expireApproval(tx: Tx, id: string, at: number) {
@@ -331,6 +332,11 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
 
 /** Longest time a run can take that still counts for a cooldown: approvals and verifications are bounded by days. */
 const longestRun = 2 * 24 * 3_600_000;
+
+/** From when on earlier runs of a runbook can count for its guards. */
+export function historySince({ guards }: CompiledRunbook, now: number): number {
+  return now - Math.max(guards.cooldown, guards.maxRuns.per) - longestRun;
+}
 
 function changeBy(run: RunInHand, entry: Entry): RunChange {
   switch (entry.kind) {

@@ -16,6 +16,8 @@ export interface RunInHand {
   createdAt: number;
   /** A person asked to cancel. */
   cancelRequestedBy: string | undefined;
+  /** Trace context of what started it. */
+  traceparent?: string | undefined;
   state: RunState;
 }
 

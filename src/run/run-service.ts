@@ -4,7 +4,7 @@
 import { appendRecord } from '../audit/record-store.ts';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import type { Clock } from '../clock.ts';
-import type { Database, Tx } from '../database/tables.ts';
+import type { Database, Queryable, Tx } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
 import type { Entry } from './journal.ts';
@@ -58,7 +58,9 @@ export function createRunService(ports: RunServicePorts) {
    * @throws CatalystError NotFound, BadRequest
    */
   async function start(actor: Actor, request: StartRequest): Promise<{ runId: string }> {
-    const organization = actor.organization ?? request.organization;
+    const about = await subjectOf(db, request, actor.organization);
+    // What is done about an alert is done, and paid, for whoever's it is.
+    const organization = actor.organization ?? request.organization ?? about.organization;
     const runbook = ports.catalog.find(request.runbook, organization);
     if (!runbook) {
       throw new CatalystError('NotFound', `There is no runbook ${request.runbook}.`, {
@@ -70,7 +72,6 @@ export function createRunService(ports: RunServicePorts) {
     const runId = ports.newId();
     const mode = request.dryRun ? 'Suggest' : runbook.mode === 'Approval' ? 'Approval' : 'Automatic';
     await db.transaction().execute(async (tx) => {
-      const about = await subjectOf(tx, request, organization);
       await insertRuns(tx, [
         {
           id: runId,
@@ -209,29 +210,29 @@ async function findRun(tx: Tx, actor: Actor, runId: string) {
   return run;
 }
 
-async function subjectOf(tx: Tx, request: StartRequest, organization: string | undefined) {
+/** The alert and incident a run is about, as far as the actor may know of them. */
+async function subjectOf(db: Queryable, request: StartRequest, visibleTo: string | undefined) {
   const { alertId, incidentId } = request;
+  const seen = <T extends { organization: string | null }>(row: T | undefined, what: string) => {
+    if (row && (visibleTo === undefined || row.organization === visibleTo)) return row;
+    throw new CatalystError('NotFound', `There is no ${what}.`);
+  };
   if (alertId !== undefined) {
-    const alert = await tx
+    const found = await db
       .selectFrom('alert')
       .select(['organization', 'incident_id'])
       .where('id', '=', alertId)
       .executeTakeFirst();
-    if (!alert || (organization !== undefined && alert.organization !== organization))
-      throw new CatalystError('NotFound', `There is no alert ${alertId}.`);
-    return { alertId, incidentId: incidentId ?? alert.incident_id ?? undefined };
+    const alert = seen(found, `alert ${alertId}`);
+    return {
+      alertId,
+      incidentId: incidentId ?? alert.incident_id ?? undefined,
+      organization: alert.organization ?? undefined,
+    };
   }
-  if (incidentId !== undefined) {
-    const incident = await tx
-      .selectFrom('incident')
-      .select('organization')
-      .where('id', '=', incidentId)
-      .executeTakeFirst();
-    if (!incident || (organization !== undefined && incident.organization !== organization)) {
-      throw new CatalystError('NotFound', `There is no incident ${incidentId}.`);
-    }
-  }
-  return { alertId, incidentId };
+  if (incidentId === undefined) return { alertId, incidentId, organization: undefined };
+  const found = await db.selectFrom('incident').select('organization').where('id', '=', incidentId).executeTakeFirst();
+  return { alertId, incidentId, organization: seen(found, `incident ${incidentId}`).organization ?? undefined };
 }
 
 /** Fills in defaults and refuses what the runbook does not declare. */

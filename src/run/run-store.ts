@@ -334,6 +334,12 @@ export async function takeLock(db: Queryable, run: { id: string; epoch: number }
   }
 }
 
+/** Whether a run holds this concurrency key right now. */
+export async function isKeyHeld(db: Queryable, key: string): Promise<boolean> {
+  const row = await db.selectFrom('run').select('id').where('lock_key', '=', key).executeTakeFirst();
+  return row !== undefined;
+}
+
 function heldByAnother(id: string, key: string) {
   return sql<boolean>`EXISTS (SELECT 1 FROM run AS other WHERE other.lock_key = ${key} AND other.id <> ${id})`;
 }

@@ -80,7 +80,7 @@ export const metricDefinitions = {
   stepOverhead: {
     name: 'catalyst_sre_step_overhead_seconds',
     kind: 'histogram',
-    help: 'Time the engine itself adds to a step: the step without its action.',
+    help: 'Time the engine itself adds around an action: committing its intent, and committing its outcome, each.',
     labels: {},
     buckets: requestSeconds,
   },
@@ -127,12 +127,6 @@ export const metricDefinitions = {
     kind: 'counter',
     help: 'Rounds of a background loop that ended in an error.',
     labels: { controller: 'Names of the background loops.', reason: 'The error codes.' },
-  },
-  configLastReloadSuccessful: {
-    name: 'catalyst_sre_config_last_reload_successful',
-    kind: 'gauge',
-    help: '1 when the last read of the configuration was taken into use, 0 when the one before it still is.',
-    labels: {},
   },
   streamClients: {
     name: 'catalyst_sre_stream_clients',

@@ -34,6 +34,17 @@ export interface SpanOptions {
   attributes?: Attributes;
 }
 
+export interface PastSpan {
+  /** W3C trace context to continue. One that cannot be read begins a trace. */
+  parent?: string | undefined;
+  /** ms since the epoch. */
+  startedAt: number;
+  endedAt: number;
+  attributes: Attributes;
+  /** What went wrong, when something did. */
+  error?: string | undefined;
+}
+
 export interface OpenSpan {
   traceparent: string;
   set(attributes: Attributes): void;
@@ -42,6 +53,8 @@ export interface OpenSpan {
 export interface Tracing {
   /** Runs `work` in a span of this name (low cardinality: `step.execute`). What it throws is marked and thrown on. */
   inSpan<T>(name: string, options: SpanOptions, work: (span: OpenSpan) => Promise<T>): Promise<T>;
+  /** A span that is over, told afterwards: what lasted longer than a process, or was known only at its end. */
+  record(name: string, span: PastSpan): void;
   /** W3C trace context of the surrounding span, to store or to pass on. */
   traceparent(): string | undefined;
   /** Ids for log lines. */
@@ -98,6 +111,14 @@ export async function createTracing(options: TracingOptions): Promise<Tracing> {
       } finally {
         span.end();
       }
+    },
+    record: (name, { parent, startedAt, endedAt, attributes, error }) => {
+      const remote = parent === undefined ? undefined : parseTraceparent(parent);
+      const outer = remote ? trace.setSpanContext(ROOT_CONTEXT, remote) : ROOT_CONTEXT;
+      const span = tracer.startSpan(name, { startTime: startedAt, attributes }, outer);
+      if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: scrub(error) });
+      // A clock that was set back must not make a span end before it began.
+      span.end(Math.max(startedAt, endedAt));
     },
     traceparent: () => {
       const context = current();

@@ -28,7 +28,7 @@ const FactValue = Type.Object(
   { ...Strict, description: 'A value or an error, and from when on.' },
 );
 
-const Given = Type.Object(
+export const Given = Type.Object(
   {
     alert: Type.Optional(
       Type.Object(

@@ -53,7 +53,7 @@ export function silenceAction(client: Client): ActionDefinition {
     effects: ['Notify'],
     effect: () => 'Notify',
     idempotent: true,
-    describe: ({ matchers, for: duration }) => `Would silence ${describeMatchers(matchers)} for ${duration}`,
+    describe: ({ matchers, for: duration }) => `Silence ${describeMatchers(matchers)} for ${duration}`,
     async capture(_, input) {
       refuseTooWide(input);
       return {};
@@ -92,7 +92,7 @@ export function expireSilenceAction(client: Client): ActionDefinition {
     effects: ['Notify'],
     effect: () => 'Notify',
     idempotent: true,
-    describe: ({ id }) => `Would end silence ${id}`,
+    describe: ({ id }) => `End silence ${id}`,
     capture: async () => ({}),
     async execute(context, { id }) {
       // Asked first: Alertmanager answers the end of a silence that has ended with an error.

@@ -61,7 +61,7 @@ export function dispatchAction(client: () => GiteaClient): ActionDefinition {
     effect: () => 'Change',
     // Where run names do not carry the key, a second dispatch would be a second run.
     idempotent: false,
-    describe: (input) => `Would start ${input.workflow} of ${input.repository} on ${refOf(input)}`,
+    describe: (input) => `Start ${input.workflow} of ${input.repository} on ${refOf(input)}`,
     capture: async (context, input) => ({ newest: (await client().runs(context, input.repository))[0]?.id ?? 0 }),
     execute: (context, input, before) =>
       inTurn(locks, `${input.repository} ${refOf(input)} ${input.workflow}`, context.signal, async () => {

@@ -66,7 +66,7 @@ export function requestAction(targets: () => HttpTargets): ActionDefinition {
     effect: ({ method }) => effectOf(method),
     idempotent: false,
     idempotentFor: ({ method }) => idempotentMethods.includes(method),
-    describe: (input) => `Would send ${input.method} ${targets().target(input.url).label}`,
+    describe: (input) => `Send ${input.method} ${targets().target(input.url).label}`,
     async capture(_, input) {
       refuseForbidden(input);
       targets().target(input.url);

@@ -64,7 +64,7 @@ function pageAction(pager: () => Pager): ActionDefinition {
     effect: () => 'Notify',
     // The key is sent along, so that a receiver can drop the second; and told twice is better than not at all.
     idempotent: true,
-    describe: (_, before) => `Would tell ${before.receiver}`,
+    describe: (_, before) => `Tell ${before.receiver}`,
     capture: async (_, input) => ({ receiver: pager().resolve(input.receiver) }),
     async execute(context, input, before) {
       const title = (input.message.split('\n')[0] ?? '').slice(0, titleLength);

@@ -35,8 +35,8 @@ export function unsealAction(client: () => OpenBaoClient, shares: () => Promise<
     effect: (_, before) => (before.sealed.length === 0 ? 'ReadOnly' : 'Change'),
     describe: (_, before) =>
       before.sealed.length === 0
-        ? 'Would do nothing: no pod of OpenBao that can be asked is sealed'
-        : `Would give ${before.threshold} unseal shares to each of ${before.sealed.length} sealed pods: ${before.sealed.join(', ')}`,
+        ? 'Do nothing: no pod of OpenBao that can be asked is sealed'
+        : `Give ${before.threshold} unseal shares to each of ${before.sealed.length} sealed pods: ${before.sealed.join(', ')}`,
     async capture(context, input) {
       if (!input.autoShamir) {
         throw new CatalystError('BadRequest', 'openbao operator unseal needs --auto-shamir here', {

@@ -57,12 +57,18 @@ export class PrometheusClient {
     return parseAnswer(await this.#http.json(context, request));
   }
 
+  /** `data` of a query over a range of time. */
+  async queryRange(context: CallContext, parameters: Record<string, string>): Promise<unknown> {
+    const path = '/api/v1/query_range';
+    return dataOf(await this.#http.json(context, { path, query: { ...parameters, timeout: this.#timeout } }));
+  }
+
   close(): void {
     this.#http.close();
   }
 }
 
-function parseAnswer(body: unknown): Sample[] {
+function dataOf(body: unknown): Record<string, unknown> {
   // A proxy may turn the status of an error into 200; the body still says so.
   if (!isObject(body) || body.status !== 'success' || !isObject(body.data)) {
     const said = isObject(body) && typeof body.error === 'string' ? `: ${body.error}` : '';
@@ -79,7 +85,11 @@ function parseAnswer(body: unknown): Sample[] {
       certain: true,
     });
   }
-  const { resultType, result } = body.data;
+  return body.data;
+}
+
+function parseAnswer(body: unknown): Sample[] {
+  const { resultType, result } = dataOf(body);
   if (resultType === 'vector' && Array.isArray(result)) return result.map(parseSample);
   if (resultType === 'scalar' && Array.isArray(result)) return [{ metric: {}, value: String(result[1]) }];
   throw new CatalystError('BadRequest', `the expression gives a ${String(resultType)}, not numbers at one time`, {

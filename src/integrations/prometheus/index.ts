@@ -2,6 +2,7 @@
 import type { CallContext, Integration } from '../contract.ts';
 import { configured, healthOf } from '../define.ts';
 import type { Secrets } from '../secrets.ts';
+import { type FiringSpan, firingSpans, type Window } from './alert-history.ts';
 import { PrometheusClient } from './client.ts';
 import { prometheusFacts, queryNumber } from './facts.ts';
 import { prometheusOracle } from './oracle.ts';
@@ -14,6 +15,8 @@ export interface PrometheusPorts {
 export interface Prometheus extends Integration {
   /** Value of an expression that gives exactly one sample: the port for other integrations. Throws CatalystError. */
   query(context: CallContext, expression: string): Promise<number>;
+  /** What fired in a window of the past. Throws CatalystError. */
+  alertHistory(context: CallContext, window: Window): Promise<FiringSpan[]>;
 }
 
 export function createPrometheus(config: PrometheusConfig | undefined, { secrets }: PrometheusPorts): Prometheus {
@@ -33,5 +36,7 @@ export function createPrometheus(config: PrometheusConfig | undefined, { secrets
       }),
     stop: async () => made?.close(),
     query: async (context, expression) => queryNumber(context, client(), expression),
+    alertHistory: async (context, window) =>
+      firingSpans((inner, parameters) => client().queryRange(inner, parameters), context, window),
   };
 }

@@ -51,7 +51,7 @@ export function deletePodAction(api: () => KubernetesApi): Ruled<ActionDefinitio
     // With a controller behind it the pod comes back; without one it is gone for good.
     effect: (_, before) => (before.owner === null ? 'Delete' : 'Restart'),
     describe: (input, before) =>
-      `Would delete ${label(podOf(input))}; ${before.owner === null ? 'nothing replaces it' : `${before.owner} replaces it`}`,
+      `Delete ${label(podOf(input))}; ${before.owner === null ? 'nothing replaces it' : `${before.owner} replaces it`}`,
     async capture(context, input) {
       const before = await capturePod(context, api(), input);
       if (before.owner === null && input.allowUnowned !== true) {
@@ -80,7 +80,7 @@ export function evictPodAction(api: () => KubernetesApi): Ruled<ActionDefinition
     effects: ['Restart', 'Delete'],
     idempotent: true,
     effect: (_, before) => (before.owner === null ? 'Delete' : 'Restart'),
-    describe: (input) => `Would evict ${label(podOf(input))}, if its disruption budget allows`,
+    describe: (input) => `Evict ${label(podOf(input))}, if its disruption budget allows`,
     capture: (context, input) => capturePod(context, api(), input),
     execute: (context, input, before) =>
       removePod(context, api(), input, before, 'Evicted', () => evict(context, api(), input, before)),

@@ -57,7 +57,7 @@ export function patchAction(api: () => KubernetesApi): Ruled<ActionDefinition> {
     effects: ['Change', 'ScaleUp', 'ScaleDown'],
     idempotent: true,
     effect: effectOf,
-    describe: (input) => `Would change ${fieldsOf(input.patch as Merge).join(', ')} of ${label(referenceOf(input))}`,
+    describe: (input) => `Change ${fieldsOf(input.patch as Merge).join(', ')} of ${label(referenceOf(input))}`,
     async capture(context, input) {
       refuseForbidden(input);
       const object = await captureObject<KubernetesObject>(context, api(), referenceOf(input));

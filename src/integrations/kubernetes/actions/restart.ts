@@ -28,7 +28,7 @@ export function restartAction(api: () => KubernetesApi): Ruled<ActionDefinition>
     effects: ['Restart'],
     idempotent: true,
     effect: () => 'Restart',
-    describe: (input, before) => `Would restart ${label(input)} (${before.replicas} replicas) by its roll-out strategy`,
+    describe: (input, before) => `Restart ${label(input)} (${before.replicas} replicas) by its roll-out strategy`,
     async capture(context, input) {
       const object = await captureObject<Workload>(context, api(), referenceOf(input));
       refusePaused(object, label(input));

@@ -52,7 +52,7 @@ export function rollbackAction(api: () => KubernetesApi): Ruled<ActionDefinition
     idempotent: true,
     effect: () => 'Rollback',
     describe: (input, before) =>
-      `Would roll ${label(deploymentOf(input))} back from revision ${before.fromRevision} (${before.fromImages.join(', ')}) ` +
+      `Roll ${label(deploymentOf(input))} back from revision ${before.fromRevision} (${before.fromImages.join(', ')}) ` +
       `to revision ${before.toRevision} (${before.toImages.join(', ')})`,
     capture: (context, input) => capture(context, api(), input),
     async execute(context, input, before) {

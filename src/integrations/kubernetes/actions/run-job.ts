@@ -43,7 +43,7 @@ export function runJobAction(api: () => KubernetesApi): Ruled<ActionDefinition> 
     effects: ['Change'],
     idempotent: true,
     effect: () => 'Change',
-    describe: (input) => `Would run the Job ${input.namespace}/${input.name} and wait for it`,
+    describe: (input) => `Run the Job ${input.namespace}/${input.name} and wait for it`,
     capture: async () => ({}),
     async execute(context, input) {
       const job = await createOnce(context, api(), input);

@@ -63,7 +63,7 @@ export function scaleAction(api: () => KubernetesApi): Ruled<ActionDefinition> {
     idempotent: true,
     effect: (input, before) => effectOf(before.replicas, replicasWanted(input, before.replicas)),
     describe: (input, before) =>
-      `Would scale ${label(input)} from ${before.replicas} to ${replicasWanted(input, before.replicas)} replicas`,
+      `Scale ${label(input)} from ${before.replicas} to ${replicasWanted(input, before.replicas)} replicas`,
     async capture(context, input) {
       const object = await captureObject<Workload>(context, api(), referenceOf(input));
       // An absent number means one replica; the API server fills it in, and so does this.
