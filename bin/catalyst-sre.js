@@ -3,7 +3,7 @@
 // Node since 16 can read.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,7 +12,7 @@ const here = fileURLToPath(import.meta.url);
 
 function ownNode() {
   try {
-    return join(dirname(createRequire(import.meta.url).resolve('node/package.json')), 'bin', 'node');
+    return join(dirname(module.createRequire(import.meta.url).resolve('node/package.json')), 'bin', 'node');
   } catch {
     return undefined;
   }
@@ -40,6 +40,9 @@ if (Number(process.versions.node.split('.')[0]) < neededMajor) {
     } else process.exit(code ?? 1);
   });
 } else {
-  const built = join(dirname(here), '..', 'dist', 'main.js');
+  const root = join(dirname(here), '..');
+  // Types are stripped and code is compiled once, not at each start. Where the folder cannot be written, nothing is kept.
+  module.enableCompileCache?.(join(root, 'node_modules', '.cache', 'catalyst-sre'));
+  const built = join(root, 'dist', 'main.js');
   await import(existsSync(built) ? '../dist/main.js' : '../src/main.ts');
 }

@@ -22,6 +22,7 @@ export interface AlertmanagerOptions {
 export interface Alertmanager extends Running {
   /** Base URL, `http://127.0.0.1:<port>`; the API is below `/api/v2`. */
   readonly url: string;
+  readonly pid: number;
   /** Replaces the configuration; rejects with Alertmanager's own words, and keeps the old one, when it is wrong. */
   reload(config: object | string): Promise<void>;
 }
@@ -65,6 +66,7 @@ export async function startAlertmanager(options: AlertmanagerOptions): Promise<A
   );
   return {
     url,
+    pid: server.pid ?? 0,
     stop,
     logs: server.logs,
     reload: async (config) => {

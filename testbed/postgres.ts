@@ -28,6 +28,8 @@ export interface Postgres extends Running {
   /** Connection string of the superuser to the database `postgres`; no password, loopback only. */
   readonly url: string;
   readonly port: number;
+  /** Process id of the server as it runs now. */
+  pid(): number;
   /** Creates an empty database and returns its connection string. */
   createDatabase(name?: string): Promise<string>;
   /** kill -9 of the server, as a power cut of its process: no checkpoint, no goodbye to clients. */
@@ -77,6 +79,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   return {
     url: `${url}/postgres`,
     port,
+    pid: () => server?.pid ?? 0,
     stop,
     logs: () => server?.logs() ?? '',
     createDatabase: async (name = `test_${randomBytes(6).toString('hex')}`) => {

@@ -141,3 +141,42 @@ test('stopping commits what was accepted and refuses what comes after', async ()
   assert.equal((await bodies()).length, 3);
   await Promise.all(accepted);
 });
+
+test('a delivery goes before the work that queues for the database', async () => {
+  const order: string[] = [];
+  const work = Array.from({ length: 20 }, (_, index) =>
+    database.db.transaction().execute(async (tx) => {
+      await sql`SELECT 1`.execute(tx);
+      order.push(`work ${index}`);
+    }),
+  );
+  const intake = createIntake({ db: database.intake, clock });
+  await intake.accept({ source: 'am', body: bodyOf('{}') });
+  order.push('delivery');
+  await Promise.all(work);
+  // It waits for what has already begun: on the embedded database one transaction, on PostgreSQL as many as run at once.
+  assert.ok(order.indexOf('delivery') < 19, order.join(', '));
+});
+
+test('work that can give way waits while deliveries do, and no longer than it says', async () => {
+  const gate = Promise.withResolvers<void>();
+  const holding = database.db.transaction().execute(async (tx) => {
+    await sql`LOCK TABLE delivery IN SHARE ROW EXCLUSIVE MODE`.execute(tx);
+    await gate.promise;
+  });
+  const intake = createIntake({ db: database.intake, clock });
+  await intake.quiet(1_000);
+  const first = intake.accept({ source: 'am', body: bodyOf('1') });
+  const second = intake.accept({ source: 'am', body: bodyOf('2') });
+  let quiet = false;
+  const patient = intake.quiet(1_000).then(() => {
+    quiet = true;
+  });
+  const impatient = intake.quiet(50);
+  await clock.advance(50);
+  await impatient;
+  assert.equal(quiet, false);
+  gate.resolve();
+  await Promise.all([holding, first, second, patient]);
+  assert.equal(intake.stats().queued, 0);
+});

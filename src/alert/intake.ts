@@ -48,6 +48,8 @@ export interface Intake {
     body: Uint8Array;
     traceparent?: string | undefined;
   }): Promise<{ deliveryId: number }>;
+  /** Resolves at a moment when nothing waits for a commit, and after `limit` ms at the latest: for work that can give way. */
+  quiet(limit: number): Promise<void>;
   /** For metrics. */
   stats(): { queued: number; queuedBytes: number; accepted: number; refused: number; commits: number };
   /** Refuses what comes from now on and resolves when everything accepted is committed or refused. */
@@ -75,6 +77,7 @@ class GroupCommit implements Intake {
   #commits = 0;
   #stopping = false;
   #flushing: Promise<void> | undefined;
+  #waitingForQuiet: (() => void)[] = [];
 
   constructor(db: Database, clock: Clock, limits: IntakeLimits) {
     this.#db = db;
@@ -103,6 +106,15 @@ class GroupCommit implements Intake {
       this.#queuedBytes += delivery.body.length;
       this.#flushing ??= this.#flushAll();
     });
+  }
+
+  async quiet(limit: number): Promise<void> {
+    if (this.#queue.length === 0) return;
+    const done = new AbortController();
+    const free = Promise.withResolvers<void>();
+    this.#waitingForQuiet.push(free.resolve);
+    await Promise.race([free.promise, this.#clock.sleep(limit, done.signal).catch(() => {})]);
+    done.abort();
   }
 
   stats() {
@@ -141,7 +153,11 @@ class GroupCommit implements Intake {
   }
 
   async #flushAll(): Promise<void> {
-    while (this.#queue.length > 0) await this.#flush(this.#take());
+    while (this.#queue.length > 0) {
+      const batch = this.#take();
+      if (this.#queue.length === 0) for (const resolve of this.#waitingForQuiet.splice(0)) resolve();
+      await this.#flush(batch);
+    }
     // No await between the last look at the queue and this: nothing can have joined it.
     this.#flushing = undefined;
   }

@@ -27,8 +27,7 @@ import { type AlertReport, defaultPayloadLimits, type PayloadLimits, parsePayloa
 const lockSpace = 0x43535245;
 const processingLock = 1;
 
-/** Bytes of bodies read at once, so that a pile of large deliveries does not fill the memory: about 10,000 alerts. */
-const batchBytes = 16 * 1024 * 1024;
+const defaultBytes = 1024 * 1024;
 
 /**
  * Waits until no deliveries are processed, and keeps it so until the transaction ends. For whoever changes alerts
@@ -54,6 +53,8 @@ export interface Processed {
 export interface ProcessOptions {
   /** Deliveries at most. */
   limit: number;
+  /** Bytes of bodies at most; default 1 MiB, some 2,000 alerts. What is read at once holds up others until it is done. */
+  bytes?: number | undefined;
   /** Milliseconds since the epoch. */
   now: number;
   payload?: PayloadLimits;
@@ -69,7 +70,7 @@ export async function processDeliveries(tx: Tx, options: ProcessOptions): Promis
   const lock = await sql<{ held: boolean }>`
     SELECT pg_try_advisory_xact_lock(${lockSpace}::int, ${processingLock}::int) AS held`.execute(tx);
   if (!lock.rows[0]?.held) return nothing();
-  const pending = await readPending(tx, { count: options.limit, bytes: batchBytes });
+  const pending = await readPending(tx, { count: options.limit, bytes: options.bytes ?? defaultBytes });
   if (pending.length === 0) return nothing();
   try {
     return await inSavepoint(tx, () => processBatch(tx, pending, options));

@@ -53,6 +53,17 @@ import { worldOf } from './world.ts';
 /** Processed deliveries are kept for two weeks, to look at what an Alertmanager really sent; alerts and the record stay. */
 const keepDeliveriesFor = 14 * 24 * 3_600_000;
 
+/**
+ * How long working through deliveries gives way to taking them in, ms. What is not taken in is told again only later, what
+ * is taken in is not lost; but a runbook that starts a tenth of a second late would be felt.
+ */
+const longestYield = 50;
+
+/** Deliveries of one round: a megabyte holds some 2,000 alerts, and a storm is worked through in few commits. */
+const roundLimit = { count: 200, bytes: 1024 * 1024 };
+/** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 20 ms, then. */
+const embeddedRoundLimit = { count: 50, bytes: 64 * 1024 };
+
 export interface AppOptions {
   config: Config & { integrations?: IntegrationsConfig };
   environment: Environment;
@@ -143,7 +154,14 @@ export async function startApp(options: AppOptions): Promise<App> {
     const confirmFiring = config.policy.confirmFiring ? 'Required' : 'WhenPossible';
     const explainer = createExplainer({ db, clock, world, catalog, organizationOf, confirmFiring, ...dispatching });
 
-    const intakeRound = { db, types: catalog.types, organizationOf, ...dispatching };
+    const intakeRound = {
+      db,
+      limit: database.kind === 'postgres' ? roundLimit : embeddedRoundLimit,
+      types: catalog.types,
+      organizationOf,
+      ...dispatching,
+    };
+    const intake = createIntake({ db: database.intake, clock, limits: { bodyBytes: config.limits.deliveryBytes } });
     const processing = startLoop({
       name: 'deliveries',
       // Another replica may have taken a delivery in; ours wake the loop at once.
@@ -151,6 +169,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       clock,
       onError,
       round: async () => {
+        await intake.quiet(longestYield);
         const round = await workThroughDeliveries(intakeRound, clock.now());
         observer.intake(round);
         if (round.runs > 0) engine.wake();
@@ -158,7 +177,6 @@ export async function startApp(options: AppOptions): Promise<App> {
       },
     });
     life.onStop('deliveries', () => processing.stop());
-    const intake = createIntake({ db, clock, limits: { bodyBytes: config.limits.deliveryBytes } });
     life.onStop('intake', () => intake.stop());
 
     await engine.start();

@@ -32,7 +32,12 @@ const Database = Type.Object(
     ),
     urlFile: maybe(file('File that holds the PostgreSQL URL with its password.', '/etc/catalyst-sre/database-url')),
     urlEnv: maybe(variable('Environment variable that holds the PostgreSQL URL with its password.', 'DATABASE_URL')),
-    poolSize: Type.Integer({ description: 'Connections to PostgreSQL.', minimum: 2, maximum: 100, default: 10 }),
+    poolSize: Type.Integer({
+      description: 'Connections to PostgreSQL, beside the two that taking deliveries in has to itself.',
+      minimum: 2,
+      maximum: 100,
+      default: 10,
+    }),
   },
   {
     ...strict,

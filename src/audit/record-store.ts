@@ -13,31 +13,32 @@ export async function appendRecord(tx: Tx, entries: readonly RecordEntry[]): Pro
   let { seq, hash } = head;
   const rows = entries.map((entry) => {
     const data = withoutNul(JSON.stringify(entry.data));
-    const clean = { ...entry, sentence: withoutNul(entry.sentence) };
+    const clean = { ...entry, sentence: withoutNul(entry.sentence).toWellFormed() };
     const previousHash = hash;
     seq += 1;
     hash = hashEntry(previousHash, seq, clean, data);
     return {
       seq,
-      at: new Date(entry.at),
+      at: new Date(entry.at).toISOString(),
       kind: entry.kind,
       actor: entry.actor,
-      organization: entry.organization ?? null,
-      alert_id: entry.alertId ?? null,
-      incident_id: entry.incidentId ?? null,
-      run_id: entry.runId ?? null,
+      organization: entry.organization,
+      alert_id: entry.alertId,
+      incident_id: entry.incidentId,
+      run_id: entry.runId,
       sentence: clean.sentence,
       data,
       previous_hash: previousHash,
       hash,
     };
   });
-  // PostgreSQL takes at most 65,535 parameters in a statement; 12 columns a row leave room for 1,000 rows.
-  for (let i = 0; i < rows.length; i += 1000)
-    await tx
-      .insertInto('record')
-      .values(rows.slice(i, i + 1000))
-      .execute();
+  // One parameter, however many entries. `data` crosses as text and stays to the byte what was hashed.
+  await sql`
+    INSERT INTO record (seq, at, kind, actor, organization, alert_id, incident_id, run_id, sentence, data, previous_hash, hash)
+    SELECT seq, at, kind, actor, organization, alert_id, incident_id, run_id, sentence, data::json, previous_hash, hash
+    FROM json_to_recordset(${JSON.stringify(rows)}::json) AS r(seq bigint, at timestamptz, kind text, actor text,
+      organization text, alert_id text, incident_id text, run_id text, sentence text, data text, previous_hash text,
+      hash text)`.execute(tx);
   await tx.updateTable('record_head').set({ seq, hash }).execute();
 }
 

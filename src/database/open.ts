@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { PGlite } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { CatalystError, messageOf } from '../errors.ts';
@@ -30,6 +31,12 @@ export type DatabaseLocation =
 
 export interface OpenDatabase {
   db: Database;
+  /**
+   * The same database for taking deliveries in, and for nothing else: what is asked here stands in no line with the engine's
+   * work. On the embedded database it waits for the one transaction under way and goes next; on PostgreSQL it has
+   * connections of its own.
+   */
+  intake: Database;
   kind: DatabaseLocation['kind'];
   /** Throws Unavailable when the database does not answer. */
   ping(): Promise<void>;
@@ -62,41 +69,52 @@ async function connectPostgres(location: { url: string; poolSize?: number }): Pr
   const types = new pg.TypeOverrides();
   // Identities and counters stay far below 2^53, where a JavaScript number is exact.
   types.setTypeParser(pg.types.builtins.INT8, Number);
-  const pool = new pg.Pool({
-    connectionString: location.url,
-    // Ten: intake, processing, engine, API and a listener each hold one at a time; more only adds contention on two cores.
-    max: location.poolSize ?? 10,
-    connectionTimeoutMillis: connectTimeoutMs,
-    statement_timeout: statementTimeoutMs,
-    idle_in_transaction_session_timeout: statementTimeoutMs,
-    application_name: 'catalyst-sre',
-    types,
-  });
-  // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
-  pool.on('error', () => {});
-  // The same for one that breaks while it is in use: whoever uses it gets the error from its query.
-  pool.on('connect', (client) => client.on('error', () => {}));
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  return { db, kind: 'postgres', ping: () => ping(db), close: () => db.destroy() };
+  const connect = (max: number) => {
+    const pool = new pg.Pool({
+      connectionString: location.url,
+      max,
+      connectionTimeoutMillis: connectTimeoutMs,
+      statement_timeout: statementTimeoutMs,
+      idle_in_transaction_session_timeout: statementTimeoutMs,
+      application_name: 'catalyst-sre',
+      types,
+    });
+    // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
+    pool.on('error', () => {});
+    // The same for one that breaks while it is in use: whoever uses it gets the error from its query.
+    pool.on('connect', (client) => client.on('error', () => {}));
+    return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  };
+  // Ten: processing, engine, API and a listener each hold one at a time; more only adds contention on two cores.
+  const db = connect(location.poolSize ?? 10);
+  // One commit at a time, and a second connection for when the first hangs.
+  const intake = connect(2);
+  return { db, intake, kind: 'postgres', ping: () => ping(db), close: () => closeAll(db, intake) };
+}
+
+async function closeAll(...databases: readonly Database[]): Promise<void> {
+  // One after the other: the two lines to the embedded database end in the same place, and the second finds it closed.
+  for (const database of databases) await database.destroy();
 }
 
 async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> {
   const { PGlite } = await import('@electric-sql/pglite');
   if (location.kind !== 'embedded') {
-    const db = new Kysely<Tables>({ dialect: new PGliteDialect({ pglite: new PGlite() }) });
-    return { db, kind: 'memory', ping: () => ping(db), close: () => db.destroy() };
+    const { db, intake } = linesTo(new PGlite());
+    return { db, intake, kind: 'memory', ping: () => ping(db), close: () => closeAll(db, intake) };
   }
   await mkdir(location.directory, { recursive: true, mode: 0o700 });
   const lock = await lockDataDirectory(location.directory);
   try {
     const pglite = await PGlite.create(join(location.directory, 'postgres'));
-    const db = new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }) });
+    const { db, intake } = linesTo(pglite);
     return {
       db,
+      intake,
       kind: 'embedded',
       ping: () => ping(db),
       close: async () => {
-        await db.destroy();
+        await closeAll(db, intake);
         await lock.release();
       },
     };
@@ -111,6 +129,12 @@ async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> 
       },
     );
   }
+}
+
+/** PGlite does one thing at a time. Each of the two has at most one waiting in its line, so that they take turns. */
+function linesTo(pglite: PGlite): Pick<OpenDatabase, 'db' | 'intake'> {
+  const line = () => new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }) });
+  return { db: line(), intake: line() };
 }
 
 async function ping(db: Database): Promise<void> {

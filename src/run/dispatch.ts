@@ -2,6 +2,7 @@
  * From what happened to what is done about it: for every delivered alert either a run or the typed reason why not. The
  * last of the three steps that share the transaction of a batch of deliveries (see `alert/processor.ts`).
  */
+import { sql } from 'kysely';
 import type { RecordEntry } from '../audit/record.ts';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import type { Mode } from '../catalog/kinds/runbook.ts';
@@ -192,23 +193,25 @@ function notAgain(decision: Decision) {
 }
 
 async function insertDecisions(tx: Tx, decisions: readonly Decision[], now: number): Promise<void> {
-  const rows = decisions.map((decision) => ({
-    at: new Date(now),
-    delivery_id: decision.report.deliveryId,
-    alert_id: decision.report.alert.id,
-    outcome: decision.outcome,
-    reason: decision.reason,
-    sentence: decision.sentence,
-    runbook: decision.runbook ?? null,
-    run_id: decision.run?.id ?? null,
-    considered: JSON.stringify(decision.considered),
-  }));
-  // Nine columns a row; PostgreSQL takes at most 65,535 parameters in a statement.
-  for (let i = 0; i < rows.length; i += 1000)
-    await tx
-      .insertInto('decision')
-      .values(rows.slice(i, i + 1000))
-      .execute();
+  if (decisions.length === 0) return;
+  const rows = JSON.stringify(
+    decisions.map(({ report, outcome, reason, sentence, runbook, run, considered }) => ({
+      delivery_id: report.deliveryId,
+      alert_id: report.alert.id,
+      outcome,
+      reason,
+      sentence,
+      runbook,
+      run_id: run?.id,
+      considered,
+    })),
+  );
+  await sql`
+    INSERT INTO decision (at, delivery_id, alert_id, outcome, reason, sentence, runbook, run_id, considered)
+    SELECT ${new Date(now).toISOString()}::timestamptz, delivery_id, alert_id, outcome, reason, sentence, runbook, run_id,
+      considered
+    FROM json_to_recordset(${rows}::json) AS r(delivery_id bigint, alert_id text, outcome text, reason text, sentence text,
+      runbook text, run_id text, considered jsonb)`.execute(tx);
 }
 
 function decisionEntry({ report, outcome, reason, sentence, runbook, run }: Decision, now: number): RecordEntry {

@@ -11,6 +11,8 @@ import { type DispatchPorts, dispatch } from './dispatch.ts';
 
 export interface IntakeRoundPorts extends DispatchPorts {
   db: Database;
+  /** Deliveries of one round: enough that a storm is worked through in few commits, few enough that nobody is kept waiting. */
+  limit: { count: number; bytes: number };
   types: IncidentTypes;
   /** Whose an alert is that a source of the whole Sovereign delivered. */
   organizationOf?: (labels: Readonly<Record<string, string>>) => string | undefined;
@@ -25,13 +27,11 @@ export interface IntakeRound {
   reasons: string[];
 }
 
-/** Deliveries of one round: enough that a storm is worked through in few commits, few enough that the first is not kept waiting. */
-const atOnce = 200;
-
 export async function workThroughDeliveries(ports: IntakeRoundPorts, now: number): Promise<IntakeRound> {
   return ports.db.transaction().execute(async (tx) => {
     const processed = await processDeliveries(tx, {
-      limit: atOnce,
+      limit: ports.limit.count,
+      bytes: ports.limit.bytes,
       now,
       ...(ports.organizationOf ? { organizationOf: ports.organizationOf } : {}),
     });

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findAlertmanager } from '../testbed/alertmanager.ts';
+import { findPostgres } from '../testbed/postgres.ts';
+import { describeReal } from '../testbed/real.ts';
+import { benchFirstAction } from './first-action.ts';
+import { benchIntake } from './intake.ts';
+import { median, percentile } from './support/figures.ts';
+
+test('percentiles are values of the sample, by nearest rank', () => {
+  const sample = Array.from({ length: 100 }, (_, index) => 100 - index);
+  assert.deepEqual(
+    [0.01, 0.5, 0.99, 1].map((share) => percentile(sample, share)),
+    [1, 50, 99, 100],
+  );
+  assert.equal(median([7]), 7);
+  assert.ok(Number.isNaN(median([])));
+});
+
+describeReal('benchmarks still run', [findAlertmanager, findPostgres], () => {
+  test('taking alerts in, beside Alertmanager', async () => {
+    const { columns, rows } = await benchIntake({
+      rounds: 1,
+      requests: new Map([[50, 20]]),
+      databases: ['PostgreSQL'],
+    });
+    assert.deepEqual(
+      rows.map(([name]) => name),
+      ['Alertmanager, in memory', 'Catalyst SRE, PostgreSQL'],
+    );
+    for (const row of rows) assert.equal(row.length, columns.length);
+    assert.ok(!rows.flat().includes('n/a'), JSON.stringify(rows));
+  });
+
+  test('from webhook to first action', async () => {
+    const { rows } = await benchFirstAction({ rate: 20, warmUpSeconds: 0.5, seconds: 1, databases: ['PostgreSQL'] });
+    assert.equal(rows.length, 1);
+    assert.ok(!rows.flat().includes('n/a'), JSON.stringify(rows));
+  });
+});

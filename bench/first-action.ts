@@ -1,0 +1,74 @@
+/** From the moment an alert is due at the webhook to the first request its runbook makes. */
+import { webhookBody } from './support/alerts.ts';
+import { openLoop, postRequest } from './support/client.ts';
+import { figure, percentile } from './support/figures.ts';
+import { type DatabaseKind, databases, startProduct } from './support/product.ts';
+import { runAsProgram, type Section } from './support/report.ts';
+import { actingRunbooks, kinds, triggering } from './support/runbooks.ts';
+import { startWorld } from './support/world.ts';
+
+interface FirstActionSettings {
+  databases: readonly DatabaseKind[];
+  /** Alerts a second, each in a delivery of its own. */
+  rate: number;
+  warmUpSeconds: number;
+  seconds: number;
+}
+
+/** How long the last actions may take to arrive. */
+const arrivalLimitMs = 60_000;
+
+export async function benchFirstAction(
+  settings: FirstActionSettings = { databases, rate: 50, warmUpSeconds: 5, seconds: 10 },
+): Promise<Section> {
+  const { rate, warmUpSeconds, seconds } = settings;
+  const rows: string[][] = [];
+  for (const database of settings.databases) {
+    const world = await startWorld();
+    const product = await startProduct({
+      database,
+      runbooks: actingRunbooks(world.url),
+      integrations: world.integrations,
+    });
+    try {
+      const warmUp = Math.round(rate * warmUpSeconds);
+      const total = Math.round(rate * (warmUpSeconds + seconds));
+      const requests = Array.from({ length: total }, (_, n) =>
+        postRequest(product.hook, webhookBody([triggering(n, `Acts${n % kinds}`)])),
+      );
+      const due: number[] = [];
+      await openLoop(product.hook, requests, {
+        connections: 16,
+        rate,
+        seconds: warmUpSeconds + seconds,
+        onSend: (index, at) => {
+          due[index] = at;
+        },
+      });
+      await world.acted(total, arrivalLimitMs);
+      const times = due
+        .slice(warmUp)
+        .map((at, index) => (world.arrivals.get(`/act/${warmUp + index}`) ?? Number.NaN) - at);
+      rows.push([
+        `Catalyst SRE, ${database}`,
+        figure(rate),
+        ...[0.5, 0.99, 1].map((share) => figure(percentile(times, share), 'ms')),
+      ]);
+    } finally {
+      await product.stop();
+      await world.stop();
+    }
+  }
+  return {
+    name: 'first-action',
+    columns: ['From webhook to first action', 'Alerts/s', 'p50', 'p99', 'Longest'],
+    rows,
+    notes: [
+      `${rate} new alerts a second for ${seconds} s, after ${warmUpSeconds} s of the same; ${kinds} runbooks in the mode Automatic. Target: p99 below 100 ms.`,
+      'The way is whole: commit, acknowledgement, episode, incident, decision, claim, confirmation by two queries to Prometheus, plan, guards, intent committed, request on the wire. Prometheus and the system acted on answer at once.',
+      'Each run also verifies its fix, ends, and resolves or keeps its incident within the measured time of others.',
+    ],
+  };
+}
+
+await runAsProgram(import.meta.main, benchFirstAction);
