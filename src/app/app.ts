@@ -11,6 +11,7 @@ import { createDatabasePorts, createWakeup } from '../api/database-ports.ts';
 import { purgeIdempotencyKeys } from '../api/idempotency-store.ts';
 import { purgeSessions } from '../api/session/session-store.ts';
 import type { Sessions } from '../api/session/sessions.ts';
+import { parseDuration } from '../catalog/duration.ts';
 import { createLanguage } from '../check/language.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type OpenDatabase, openDatabase } from '../database/open.ts';
@@ -129,7 +130,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         confirmFiring: config.policy.confirmFiring ? 'Required' : 'WhenPossible',
         alone: database.kind !== 'postgres',
       },
-      { concurrency: config.limits.concurrentRuns },
+      { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
     const incidents = createIncidentService({ db, clock });

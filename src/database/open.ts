@@ -97,11 +97,11 @@ async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> 
       ping: () => ping(db),
       close: async () => {
         await db.destroy();
-        await lock.release();
+        lock.release();
       },
     };
   } catch (error) {
-    await lock.release();
+    lock.release();
     throw new CatalystError(
       'Unavailable',
       `The embedded database in ${location.directory} does not open: ${messageOf(error)}`,

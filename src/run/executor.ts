@@ -280,6 +280,10 @@ class Executor {
     return this.#append('StepFailed', messageOf(error), { phase, index, reason, certain, retryAt, readings: [] });
   }
 
+  /**
+   * Finds out what became of an intended effect. "No" is believed of an action that must not be carried out twice only when
+   * the step's own limit has passed since it was intended: a request whose sender was killed goes on without it.
+   */
   async #ask(phase: Phase, index: number): Promise<number | undefined> {
     const state = stepOf(this.#run.state, phase, index);
     const { intent } = state;
@@ -304,7 +308,13 @@ class Executor {
       const data = { phase, index, result: answer.result ?? null, target: answer.target ?? null, readings: [] };
       return this.#append('StepSucceeded', `It had taken effect: ${answer.sentence}`, data);
     }
+    const repeatable = action.idempotentFor?.(intent.input) ?? action.idempotent;
     if (answer.answer === 'no') {
+      const underWayUntil = repeatable ? 0 : (state.intendedAt ?? 0) + step.timeout;
+      if (this.#now() < underWayUntil) {
+        this.#ports.note(`It has not taken effect yet, and may still be under way: ${answer.sentence}`);
+        return Math.min(this.#now() + askAgainAfter, underWayUntil);
+      }
       // After a crash the same attempt is made; after an attempt that failed by itself, the next one, if there is one.
       const outOfTries = state.status === 'Uncertain' && state.attempt >= step.attempts;
       if (outOfTries)
@@ -316,7 +326,6 @@ class Executor {
         repeat: true,
       });
     }
-    const repeatable = action.idempotentFor?.(intent.input) ?? action.idempotent;
     return this.#stillUnknown(phase, index, repeatable, state.asked, asked, answer.sentence);
   }
 

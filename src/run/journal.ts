@@ -105,6 +105,8 @@ export interface StepState {
   asked: number;
   sentence: string;
   intent?: EntryOf<'StepStarted'>['data'];
+  /** When the newest attempt was intended. */
+  intendedAt?: number;
   startedAt?: number;
   endedAt?: number;
   result?: Json;
@@ -226,6 +228,7 @@ function applyStep(state: RunState, entry: StepEntry): void {
       step.status = 'Started';
       step.attempt = entry.data.attempt;
       step.intent = entry.data;
+      step.intendedAt = entry.at;
       step.startedAt ??= entry.at;
       state.actedAt ??= entry.at;
       return;
