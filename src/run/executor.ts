@@ -70,6 +70,8 @@ const readLimit = 20_000;
 const holdInterval = 3_000;
 /** How long a run tries to have its alert confirmed before it gives up and pages, ms. */
 const confirmWithin = 60_000;
+/** A system that asks for more than this is asked again all the same, ms: an alert cannot wait for ever. */
+const longestRetryAfter = 10 * 60_000;
 /** A run that makes this many moves without ever waiting is a mistake of ours, not of the runbook. */
 const maxMoves = 1_000;
 
@@ -274,10 +276,12 @@ class Executor {
     certain: boolean,
   ): Promise<undefined> {
     const again = attempt < step.attempts && (!certain || mayHelp(error));
-    const retryAt = certain && again ? this.#now() + step.backoff * 2 ** (attempt - 1) : null;
+    const wait = Math.max(step.backoff * 2 ** (attempt - 1), askedToWait(error));
+    const retryAt = certain && again ? this.#now() + wait : null;
     const reason: Reason =
       error instanceof CatalystError && error.code === 'TimedOut' ? 'StepTimedOut' : 'ActionFailed';
-    return this.#append('StepFailed', messageOf(error), { phase, index, reason, certain, retryAt, readings: [] });
+    const data = { phase, index, attempt, reason, certain, retryAt, readings: [] };
+    return this.#append('StepFailed', messageOf(error), data);
   }
 
   /**
@@ -613,6 +617,12 @@ function isCertain(error: unknown): boolean {
 
 function mayHelp(error: unknown): boolean {
   return error instanceof CatalystError && (error.retryable || error.code === 'Conflict');
+}
+
+/** How long the other system asks to be left alone (`Retry-After`), ms. */
+function askedToWait(error: unknown): number {
+  const asked = error instanceof CatalystError ? error.details.retryAfterMs : undefined;
+  return typeof asked === 'number' ? Math.min(asked, longestRetryAfter) : 0;
 }
 
 function timeoutError(step: CompiledRunStep, cause: unknown): CatalystError {

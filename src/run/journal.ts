@@ -75,6 +75,8 @@ interface EntryShapes {
   StepFailed: {
     phase: Phase;
     index: number;
+    /** Which try failed; absent where the step failed as a whole, without trying. A try can fail before its intent. */
+    attempt?: number;
     reason: Reason;
     /** True when it certainly had no effect. */
     certain: boolean;
@@ -244,6 +246,7 @@ function applyStep(state: RunState, entry: StepEntry): void {
       return;
     case 'StepFailed':
       step.reason = entry.data.reason;
+      step.attempt = entry.data.attempt ?? step.attempt;
       if (!entry.data.certain) step.status = 'Uncertain';
       else if (entry.data.retryAt !== null) {
         step.status = 'Retrying';
