@@ -20,7 +20,7 @@ export interface Product extends App {
 }
 
 export interface ProductOptions {
-  /** Over the usual configuration. */
+  /** Over the usual configuration; a folder named RUNBOOKS is that of `runbooks`. */
   config?: Record<string, unknown>;
   /** YAML of the catalog. */
   runbooks?: string;
@@ -51,10 +51,14 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     limits: { takeOverAfter: '3s' },
     ...options.config,
   };
-  const checked = checkConfig(JSON.stringify(wanted), 'test', IntegrationsConfig);
+  const checked = checkConfig(
+    JSON.stringify(wanted).replace('"RUNBOOKS"', JSON.stringify(join(directory, 'runbooks'))),
+    'test',
+    IntegrationsConfig,
+  );
   if (!('config' in checked)) throw new Error(checked.problems.map(({ sentence }) => sentence).join(' '));
   const log: string[] = [];
-  const environment = {
+  const environment: Record<string, string> & { ADMIN: string; INTAKE: string } = {
     ADMIN: admin,
     INTAKE: intake,
     ...(options.postgres === undefined ? {} : { DATABASE: options.postgres }),
@@ -68,7 +72,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     version: 'test',
     log: createLog({ level, stream }),
   });
-  const send = async (path: string, init: RequestInit = {}, token = admin) => {
+  const send = async (path: string, init: RequestInit = {}, token = environment.ADMIN) => {
     const response = await fetch(app.url + path, {
       ...init,
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -82,7 +86,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     log,
     get: (path) => send(path),
     post: (path, body, token) => send(path, { method: 'POST', body: JSON.stringify(body) }, token),
-    deliver: async (body) => (await send('/hooks/alertmanager', { method: 'POST', body }, intake)).status,
+    deliver: async (body) => (await send('/hooks/alertmanager', { method: 'POST', body }, environment.INTAKE)).status,
     [Symbol.asyncDispose]: async () => {
       await app.stop();
       await rm(directory, { recursive: true, force: true });
