@@ -14,7 +14,7 @@ import type { Sessions } from '../api/session/sessions.ts';
 import { parseDuration } from '../catalog/duration.ts';
 import { createLanguage } from '../check/language.ts';
 import { type Clock, systemClock } from '../clock.ts';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import { isConnectionError, type OpenDatabase, openDatabase } from '../database/open.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { escalateDue } from '../incident/escalation.ts';
@@ -83,7 +83,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const metrics = createMetrics({ version });
   life.onStop('metrics', () => metrics.stop());
   const onError = (controller: string, error: unknown) => {
-    const reason = error instanceof CatalystError ? error.code : 'Internal';
+    const reason = error instanceof CatalystError ? error.code : isConnectionError(error) ? 'Unavailable' : 'Internal';
     metrics.count('reconcileErrors', { controller, reason });
     log.warn({ controller, reason, err: messageOf(error) }, 'a round ended in an error and is tried again');
   };
