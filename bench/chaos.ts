@@ -16,7 +16,6 @@ checks at the end that nothing acknowledged was lost, nothing was done twice, no
   --postgres      two replicas share a PostgreSQL of the testbed (default: one replica with the embedded database)
   --help
 
-Ctrl-C ends the killing early and judges what was done until then.
 Exits 0 when every promise was kept, 1 when one was broken.`;
 
 const { values } = parseArgs({
@@ -36,14 +35,11 @@ if (values.help) {
     process.exit(2);
   }
   process.stderr.write(`seed ${seed}\n`);
-  const enough = new AbortController();
-  process.once('SIGINT', () => enough.abort());
   const server = values.postgres ? await startPostgres() : undefined;
   try {
     const report = await runChaos({
       kills,
       seed,
-      signal: enough.signal,
       ...(server === undefined ? {} : { postgres: await server.createDatabase() }),
       onKill: (kill, sentence) => process.stderr.write(`kill ${kill} of ${kills}: ${sentence}\n`),
     });

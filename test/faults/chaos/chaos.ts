@@ -19,8 +19,6 @@ export interface ChaosOptions {
   seed: number;
   /** URL of an empty PostgreSQL database that two replicas share; without it one replica with the embedded database. */
   postgres?: string;
-  /** Ends the killing early; what was done until then is judged all the same. */
-  signal?: AbortSignal;
   /** Told of each kill. */
   onKill?(kill: number, sentence: string): void;
 }
@@ -90,7 +88,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 async function killAgainAndAgain(replicas: readonly Replica[], options: ChaosOptions): Promise<ChaosReport['kills']> {
   const roll = dice(options.seed, 'kills');
   const kills = { all: 0, whileStarting: 0, whileServing: 0 };
-  while (kills.all < options.kills && !options.signal?.aborted) {
+  while (kills.all < options.kills) {
     const number = roll.whole(0, replicas.length - 1);
     const victim = replicas[number] as Replica;
     const early = roll.next() < whileStarting;

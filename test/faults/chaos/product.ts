@@ -32,8 +32,6 @@ export function replica(configFile: string): Replica {
   function start(): void {
     const started = spawn(process.execPath, [main, 'serve', '--config', configFile], {
       stdio: ['ignore', 'ignore', 'pipe'],
-      // Ctrl-C at the terminal is for the one who kills, not for its victims.
-      detached: true,
     });
     child = started;
     const listening = Promise.withResolvers<void>();
