@@ -32,7 +32,8 @@ export async function layCable(to: string): Promise<Cable> {
       from.on('error', () => {});
       from.on('close', () => {
         sockets.delete(from);
-        into.destroy();
+        // Over a line that is held, nobody hears the other end hang up, either.
+        if (from === near || !held) into.destroy();
       });
     }
   });

@@ -12,9 +12,10 @@ import { purgeIdempotencyKeys } from '../api/idempotency-store.ts';
 import type { Drills } from '../api/ports.ts';
 import { purgeSessions } from '../api/session/session-store.ts';
 import type { Sessions } from '../api/session/sessions.ts';
+import { parseDuration } from '../catalog/duration.ts';
 import { createLanguage } from '../check/language.ts';
 import { type Clock, systemClock } from '../clock.ts';
-import { type OpenDatabase, openDatabase } from '../database/open.ts';
+import { isConnectionError, type OpenDatabase, openDatabase } from '../database/open.ts';
 import type { Database } from '../database/tables.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { newId } from '../ids.ts';
@@ -98,7 +99,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const metrics = createMetrics({ version });
   life.onStop('metrics', () => metrics.stop());
   const onError = (controller: string, error: unknown) => {
-    const reason = error instanceof CatalystError ? error.code : 'Internal';
+    const reason = error instanceof CatalystError ? error.code : isConnectionError(error) ? 'Unavailable' : 'Internal';
     metrics.count('reconcileErrors', { controller, reason });
     log.warn({ controller, reason, err: messageOf(error) }, 'a round ended in an error and is tried again');
   };
@@ -145,7 +146,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         confirmFiring: config.policy.confirmFiring ? 'Required' : 'WhenPossible',
         alone: database.kind !== 'postgres',
       },
-      { concurrency: config.limits.concurrentRuns },
+      { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
     const incidents = createIncidentService({ db, clock });

@@ -297,6 +297,10 @@ const Limits = Type.Object(
       maximum: 1_000,
       default: 10,
     }),
+    takeOverAfter: duration(
+      'How long a replica may give no sign of life before another takes over its runs; at least 3s.',
+      '30s',
+    ),
   },
   { ...strict, description: 'Limits that protect the process.', default: {} },
 );

@@ -4,6 +4,7 @@ import { Ajv } from 'ajv';
 import type { TObject } from 'typebox';
 import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { misplacedRole, wrongRule } from '../api/session/claims.ts';
+import { parseDuration } from '../catalog/duration.ts';
 import type { Problem } from '../catalog/resource.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { type Config, configSchema } from './config-schema.ts';
@@ -142,6 +143,9 @@ function crossChecks(config: Config): Complaint[] {
   for (const [path, sentence] of loginComplaints(config)) say(path, sentence);
   for (const [i, grant] of (config.login.oidc?.grants ?? []).entries())
     organization(['login', 'oidc', 'grants', i], grant.organization);
+  // Signs of life come three times in this time: more often than each second is load, and a busy moment would look like death.
+  if ((parseDuration(config.limits.takeOverAfter) ?? 0) < 3_000)
+    say(['limits', 'takeOverAfter'], '"takeOverAfter" is shorter than 3s, so that a busy replica would lose its runs.');
   for (const [i, source] of config.catalog.sources.entries()) {
     one(['catalog', 'sources', i], source, ['folder', 'git', 'cluster']);
     organization(['catalog', 'sources', i, 'git'], source.git?.organization);

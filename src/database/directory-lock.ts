@@ -1,83 +1,54 @@
 /**
  * One process per data directory. PGlite lets two processes open the same directory, and the rows one of them has
- * committed are lost; so a file says who holds it, and a live holder is never robbed.
+ * committed are lost. The lock is the operating system's own on a file: whoever holds it is alive, also in another
+ * container with a process number of its own, and a killed process holds nothing. SQLite is the way to it that Node has.
  */
-import { open, readFile, rm } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CatalystError } from '../errors.ts';
-
-interface Holder {
-  pid: number;
-  /** Start time of the process in clock ticks since boot, where /proc tells: a number used again after a reboot is another process. */
-  started: string;
-}
+import { DatabaseSync } from 'node:sqlite';
+import { CatalystError, messageOf } from '../errors.ts';
 
 export interface DirectoryLock {
-  release(): Promise<void>;
+  release(): void;
 }
 
-/** @throws CatalystError Conflict when a live process holds the directory. */
+/** Locks this process holds: one that the garbage collector took would be free. */
+const held = new Set<DatabaseSync>();
+
+/** SQLITE_BUSY: somebody else holds the lock. */
+const busy = 5;
+
+/** @throws CatalystError Conflict when another process, or this one, holds the directory. */
 export async function lockDataDirectory(directory: string): Promise<DirectoryLock> {
-  const path = join(directory, 'lock');
-  // Twice: once as it stands, once more after the lock of a dead process was taken away.
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      const file = await open(path, 'wx', 0o600);
-      await file.writeFile(JSON.stringify({ pid: process.pid, started: await startOf(process.pid) } satisfies Holder));
-      await file.sync();
-      await file.close();
-      return { release: () => rm(path, { force: true }) };
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-      const holder = await readHolder(path);
-      if (holder && (await isAlive(holder))) throw held(directory, holder);
-      await rm(path, { force: true });
-    }
+  const holder = join(directory, 'lock.pid');
+  let lock: DatabaseSync | undefined;
+  try {
+    lock = new DatabaseSync(join(directory, 'lock'));
+    // The reserved lock: one process at a time may have it, and it lasts until the transaction or the process ends.
+    lock.exec('BEGIN IMMEDIATE');
+  } catch (error) {
+    lock?.close();
+    if (error instanceof Error && 'errcode' in error && error.errcode === busy) throw await inUse(directory, holder);
+    throw new CatalystError('Unavailable', `The data directory ${directory} cannot be locked: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'It has to be on a file system with locks, and writable.',
+    });
   }
-  throw new CatalystError('Conflict', `Another process is opening ${directory} at the same time.`, {
-    hint: 'Start only one, or give each a --data-dir of its own.',
-  });
+  const ours = lock;
+  held.add(ours);
+  // Only for the message of the next who tries.
+  await writeFile(holder, String(process.pid), { mode: 0o600 });
+  return {
+    release: () => {
+      if (held.delete(ours)) ours.close();
+    },
+  };
 }
 
-function held(directory: string, holder: Holder): CatalystError {
-  return new CatalystError('Conflict', `Process ${holder.pid} already uses the data directory ${directory}.`, {
+async function inUse(directory: string, holder: string): Promise<CatalystError> {
+  const pid = await readFile(holder, 'utf8').catch(() => '');
+  const who = /^\d+$/.test(pid) ? `Process ${pid}` : 'Another process';
+  return new CatalystError('Conflict', `${who} already uses the data directory ${directory}.`, {
     hint: 'Stop it first, or give this one another directory with --data-dir. For several replicas use PostgreSQL.',
   });
-}
-
-async function readHolder(path: string): Promise<Holder | undefined> {
-  try {
-    const holder: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (typeof holder !== 'object' || holder === null || !('pid' in holder) || typeof holder.pid !== 'number')
-      return undefined;
-    return {
-      pid: holder.pid,
-      started: 'started' in holder && typeof holder.started === 'string' ? holder.started : '',
-    };
-  } catch {
-    // A process killed between creating and writing the file leaves it empty.
-    return undefined;
-  }
-}
-
-async function isAlive(holder: Holder): Promise<boolean> {
-  if (holder.pid === process.pid) return true;
-  try {
-    process.kill(holder.pid, 0);
-  } catch (error) {
-    // EPERM: it lives, and belongs to someone else.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false;
-  }
-  const started = await startOf(holder.pid);
-  return holder.started === '' || started === '' || started === holder.started;
-}
-
-/** Field 22 of /proc/PID/stat, counted after the parenthesised command (proc(5)); empty where there is no /proc. */
-async function startOf(pid: number): Promise<string> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
-  }
 }

@@ -115,11 +115,11 @@ async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> 
       ping: () => ping(db),
       close: async () => {
         await closeAll(db, intake);
-        await lock.release();
+        lock.release();
       },
     };
   } catch (error) {
-    await lock.release();
+    lock.release();
     throw new CatalystError(
       'Unavailable',
       `The embedded database in ${location.directory} does not open: ${messageOf(error)}`,

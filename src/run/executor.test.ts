@@ -243,6 +243,18 @@ describe('an effect that may or may not have taken place', () => {
     assert.deepEqual(world.effects, ['light=1']);
   });
 
+  test('is still under way when asked about, as after a kill: it is not repeated, and found to have taken place', async () => {
+    const world = pocketWorld();
+    const clock = new VirtualClock();
+    world.faults = ['underWay'];
+    const runbook = runbookOf([setLight(world, 1, { attempts: 2, timeout: 10_000 })]);
+    void clock.sleep(9_000).then(() => world.underWay.pop()?.());
+    const result = await simulate({ runbook, world, clock, mode: 'Automatic' });
+    await clock.advance(10_000);
+    assert.deepEqual(world.effects, ['light=1']);
+    assert.deepEqual(end(result), ['Succeeded', 'Completed']);
+  });
+
   test('nobody can tell: the run stops as Unknown, undoes nothing and pages', async () => {
     for (const memory of ['unknown', 'unreachable'] as const) {
       const { world, go } = setup();

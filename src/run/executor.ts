@@ -70,6 +70,8 @@ const readLimit = 20_000;
 const holdInterval = 3_000;
 /** How long a run tries to have its alert confirmed before it gives up and pages, ms. */
 const confirmWithin = 60_000;
+/** A system that asks for more than this is asked again all the same, ms: an alert cannot wait for ever. */
+const longestRetryAfter = 10 * 60_000;
 /** A run that makes this many moves without ever waiting is a mistake of ours, not of the runbook. */
 const maxMoves = 1_000;
 
@@ -274,12 +276,18 @@ class Executor {
     certain: boolean,
   ): Promise<undefined> {
     const again = attempt < step.attempts && (!certain || mayHelp(error));
-    const retryAt = certain && again ? this.#now() + step.backoff * 2 ** (attempt - 1) : null;
+    const wait = Math.max(step.backoff * 2 ** (attempt - 1), askedToWait(error));
+    const retryAt = certain && again ? this.#now() + wait : null;
     const reason: Reason =
       error instanceof CatalystError && error.code === 'TimedOut' ? 'StepTimedOut' : 'ActionFailed';
-    return this.#append('StepFailed', messageOf(error), { phase, index, reason, certain, retryAt, readings: [] });
+    const data = { phase, index, attempt, reason, certain, retryAt, readings: [] };
+    return this.#append('StepFailed', messageOf(error), data);
   }
 
+  /**
+   * Finds out what became of an intended effect. "No" is believed of an action that must not be carried out twice only when
+   * the step's own limit has passed since it was intended: a request whose sender was killed goes on without it.
+   */
   async #ask(phase: Phase, index: number): Promise<number | undefined> {
     const state = stepOf(this.#run.state, phase, index);
     const { intent } = state;
@@ -304,7 +312,13 @@ class Executor {
       const data = { phase, index, result: answer.result ?? null, target: answer.target ?? null, readings: [] };
       return this.#append('StepSucceeded', `It had taken effect: ${answer.sentence}`, data);
     }
+    const repeatable = action.idempotentFor?.(intent.input) ?? action.idempotent;
     if (answer.answer === 'no') {
+      const underWayUntil = repeatable ? 0 : (state.intendedAt ?? 0) + step.timeout;
+      if (this.#now() < underWayUntil) {
+        this.#ports.note(`It has not taken effect yet, and may still be under way: ${answer.sentence}`);
+        return Math.min(this.#now() + askAgainAfter, underWayUntil);
+      }
       // After a crash the same attempt is made; after an attempt that failed by itself, the next one, if there is one.
       const outOfTries = state.status === 'Uncertain' && state.attempt >= step.attempts;
       if (outOfTries)
@@ -316,7 +330,6 @@ class Executor {
         repeat: true,
       });
     }
-    const repeatable = action.idempotentFor?.(intent.input) ?? action.idempotent;
     return this.#stillUnknown(phase, index, repeatable, state.asked, asked, answer.sentence);
   }
 
@@ -602,6 +615,12 @@ function isCertain(error: unknown): boolean {
 
 function mayHelp(error: unknown): boolean {
   return error instanceof CatalystError && (error.retryable || error.code === 'Conflict');
+}
+
+/** How long the other system asks to be left alone (`Retry-After`), ms. */
+function askedToWait(error: unknown): number {
+  const asked = error instanceof CatalystError ? error.details.retryAfterMs : undefined;
+  return typeof asked === 'number' ? Math.min(asked, longestRetryAfter) : 0;
 }
 
 function timeoutError(step: CompiledRunStep, cause: unknown): CatalystError {

@@ -75,6 +75,8 @@ interface EntryShapes {
   StepFailed: {
     phase: Phase;
     index: number;
+    /** Which try failed; absent where the step failed as a whole, without trying. A try can fail before its intent. */
+    attempt?: number;
     reason: Reason;
     /** True when it certainly had no effect. */
     certain: boolean;
@@ -105,6 +107,8 @@ export interface StepState {
   asked: number;
   sentence: string;
   intent?: EntryOf<'StepStarted'>['data'];
+  /** When the newest attempt was intended. */
+  intendedAt?: number;
   startedAt?: number;
   endedAt?: number;
   result?: Json;
@@ -226,6 +230,7 @@ function applyStep(state: RunState, entry: StepEntry): void {
       step.status = 'Started';
       step.attempt = entry.data.attempt;
       step.intent = entry.data;
+      step.intendedAt = entry.at;
       step.startedAt ??= entry.at;
       state.actedAt ??= entry.at;
       return;
@@ -241,6 +246,7 @@ function applyStep(state: RunState, entry: StepEntry): void {
       return;
     case 'StepFailed':
       step.reason = entry.data.reason;
+      step.attempt = entry.data.attempt ?? step.attempt;
       if (!entry.data.certain) step.status = 'Uncertain';
       else if (entry.data.retryAt !== null) {
         step.status = 'Retrying';

@@ -219,6 +219,40 @@ test('an approval goes to another person with the role, for the plan that was sh
   await assert.rejects(decide('user/bob', 'sovereign-admin'), refusal('InvalidState'));
 });
 
+test('an approval that nobody gives expires: nothing is done, the row says so, and it is too late to give it', async () => {
+  const world = pocketWorld();
+  const approve = { kind: 'approve', name: 'ask', line: 1, role: 'sovereign-admin', within: 100, reason: '' } as const;
+  const runbook = { ...freely(world), steps: [approve, setLight(world, 1)] };
+  const { engine, ended } = engineOf(world, runbook);
+  const run = runOf({ requestedBy: 'user/ada' });
+  const end = ended(run.id);
+  await insert(run);
+  await engine.start();
+  await end;
+  assert.deepEqual(world.effects, []);
+  assert.deepEqual([(await rowOf(run.id)).outcome, (await rowOf(run.id)).reason], ['Failed', 'ApprovalExpired']);
+  const approval = await database.db
+    .selectFrom('approval')
+    .selectAll()
+    .where('run_id', '=', run.id)
+    .executeTakeFirstOrThrow();
+  assert.deepEqual([approval.state, approval.decided_by], ['Expired', 'engine']);
+  const service = createRunService({
+    db: database.db,
+    clock: systemClock,
+    newId: () => newId(Date.now()),
+    catalog: { find: () => runbook },
+    wake: () => engine.wake(),
+  });
+  await assert.rejects(
+    service.decide({ name: 'user/bob', role: 'sovereign-admin', organization: undefined }, run.id, {
+      approve: true,
+      comment: '',
+    }),
+    { code: 'InvalidState' },
+  );
+});
+
 test('a world that does not answer delays a run and does not end it', async () => {
   const world = pocketWorld();
   const runbook = freely(world);

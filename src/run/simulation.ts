@@ -4,7 +4,7 @@
  */
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import type { Mode } from '../catalog/kinds/runbook.ts';
-import type { VirtualClock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
 import { type Attachment, advance, type ExecutorPorts } from './executor.ts';
@@ -15,7 +15,8 @@ import type { World } from './world.ts';
 export interface Simulation {
   runbook: CompiledRunbook;
   world: World;
-  clock: VirtualClock;
+  /** `VirtualClock`, or another that lets time pass when asked. */
+  clock: Clock & { advance(ms: number): Promise<void> };
   mode: Mode;
   alert?: RunInHand['alert'];
   incident?: RunInHand['incident'];

@@ -14,7 +14,7 @@ export interface PocketWorld extends World {
   /** Every effect that reached the light, in order. */
   effects: string[];
   /** What the switch does the next times; empty: it works. */
-  faults: ('refused' | 'unavailable' | 'lostBefore' | 'lostAfter')[];
+  faults: ('refused' | 'unavailable' | 'lostBefore' | 'lostAfter' | 'underWay')[];
   /** What `happened` answers; default the truth. */
   memory: 'truth' | 'unknown' | 'unreachable';
   firing: FiringAnswer;
@@ -23,6 +23,8 @@ export interface PocketWorld extends World {
   idempotent: boolean;
   /** Keys of the effects that took place. */
   keys: Set<string>;
+  /** For the fault `underWay`: what carries out, when called, the effects of requests whose senders are gone. */
+  underWay: (() => void)[];
 }
 
 export function pocketWorld(): PocketWorld {
@@ -36,6 +38,7 @@ export function pocketWorld(): PocketWorld {
     budgetState: { state: 'notSet' },
     idempotent: false,
     keys: new Set(),
+    underWay: [],
     vocabulary: { facts: new Map(), actions: new Map() },
     reader: () => ({ read: async () => null, readings: [] }),
     confirmFiring: async () => world.firing,
@@ -78,6 +81,10 @@ function lightAction(world: PocketWorld): ActionDefinition {
       if (fault === 'unavailable')
         throw new CatalystError('UpstreamUnavailable', 'The switch is away.', { certain: true });
       if (fault === 'lostBefore') throw new CatalystError('UpstreamUnavailable', 'The line broke.', { certain: false });
+      if (fault === 'underWay') {
+        world.underWay.push(() => set(Number(input.to), idempotencyKey));
+        throw new CatalystError('UpstreamUnavailable', 'The line broke.', { certain: false });
+      }
       set(Number(input.to), idempotencyKey);
       if (fault === 'lostAfter') throw new CatalystError('UpstreamUnavailable', 'The line broke.', { certain: false });
       return { sentence: `The light is ${world.light}.`, result: { light: world.light }, target: world.target };
