@@ -30,6 +30,10 @@ export function createRegistry(options: ProcessOptions): Registry {
         description: 'ClusterRoles with what the actions, the facts and a catalog in the cluster need, and no more',
         render: async () => (await import('./offline.ts')).renderRbacFiles(),
       },
+      prometheus: {
+        description: 'rules for Prometheus, the Prometheus Operator and Mimir, from the SLOs and alert rules',
+        render: async () => (await import('./slo-offline.ts')).renderPrometheus([]),
+      },
     },
   };
 }
