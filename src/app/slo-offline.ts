@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { SourceText } from '../catalog/lint.ts';
 import { loadSloDocuments, type SloDocuments } from '../slo/documents.ts';
-import { prometheusFiles, type RenderedText, serviceRules } from '../slo/prometheus-files.ts';
+import { prometheusFiles, type RenderedText, ruleUnits } from '../slo/prometheus-files.ts';
 import { handbookDirectory } from './catalog.ts';
 import { filesUnder } from './offline.ts';
 
@@ -28,5 +28,5 @@ async function documents(paths: readonly string[]): Promise<SloDocuments> {
 }
 
 export async function renderPrometheus(paths: readonly string[]): Promise<RenderedText[]> {
-  return prometheusFiles(serviceRules(await documents(paths)));
+  return prometheusFiles(ruleUnits(await documents(paths)));
 }

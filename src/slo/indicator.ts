@@ -7,7 +7,7 @@
  */
 import type { ServiceLevelObjectiveSpec } from '../catalog/kinds/service-level-objective.ts';
 import type { Path } from '../catalog/schema.ts';
-import { type Decimal, minus, one, write } from './decimal.ts';
+import { type Decimal, decimal, minus, one, write } from './decimal.ts';
 import type { MetricCatalog } from './metric-catalog.ts';
 import { isSelector, parsePromQl, withWindow } from './promql.ts';
 import { inUnit, parseComparison } from './quantity.ts';
@@ -123,21 +123,25 @@ function latency(spec: Spec<'latency'>, frame: Frame, metrics: MetricCatalog, fa
   const join = matchers && !matchers.endsWith(',') ? `${matchers},` : matchers;
   const quantile = quantileOf(spec.quantile ?? 'p95');
   const grouped = ['le', ...frame.by].join(', ');
+  const all = frame.sum(`rate(${spec.histogram}_count{${matchers}}[${range}])`);
+  const within = (bucket: string) => frame.sum(`rate(${spec.histogram}_bucket{${join}${leMatcher(bucket)}}[${range}])`);
   return {
     goodIs: '<',
     unit,
     base: [
-      { record: 'slo:total:5m', expr: frame.capped(frame.sum(`rate(${spec.histogram}_count{${matchers}}[${range}])`)) },
-      {
-        record: 'slo:bad:5m',
-        expr: `clamp_min(${frame.total} - ${frame.on} ${frame.sum(`rate(${spec.histogram}_bucket{${join}${leMatcher(bound)}}[${range}])`)}, 0)`,
-      },
+      { record: 'slo:total:5m', expr: frame.capped(all) },
+      { record: 'slo:bad:5m', expr: `clamp_min(${frame.total} - ${frame.on} ${within(bound)}, 0)` },
       {
         record: 'slo:value:5m',
         expr: `histogram_quantile(${quantile}, sum by (${grouped}) (rate(${selector}[${range}]))) and ${frame.on} ${frame.total}`,
       },
     ],
-    threshold: (value) => `${frame.value} > ${write(value)}`,
+    threshold: (value) => {
+      const limit = write(value);
+      if (limit !== known?.buckets?.at(-1)) return `${frame.value} > ${limit}`;
+      // A quantile never exceeds the last bound; the share of requests beyond it says what is meant.
+      return `1 - ${within(limit)} / ${all} > ${write(minus(one, decimal(quantile)))}`;
+    },
     buckets: { target: bound, bounds: known?.buckets, quantile },
   };
 }

@@ -1,6 +1,7 @@
 /** What can be said of a PromQL expression without a Prometheus: its syntax, what it selects, what labels come out. */
 import type { SyntaxNode, Tree } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
+import { parseDuration } from '../catalog/duration.ts';
 
 /** Stands for the length of a range in declared expressions. */
 const windowName = '$window';
@@ -313,6 +314,18 @@ export function mismatches({ root, text }: PromQl): { offset: number; left: stri
     const [a, b] = [labelsOf(left, text), labelsOf(right, text)];
     if (a.open || b.open || (a.labels.size === b.labels.size && common(a, b).size === a.labels.size)) return;
     found.push({ offset: node.from, left: [...a.labels].sort(), right: [...b.labels].sort() });
+  });
+  return found;
+}
+
+/** Lengths of the ranges it looks back over, ms; those that are no plain duration are left out. */
+export function rangesOf({ root, text }: PromQl): number[] {
+  const found: number[] = [];
+  root.cursor().iterate(({ node }) => {
+    if (node.name !== 'MatrixSelector' && node.name !== 'SubqueryExpr') return;
+    const range = node.getChild('DurationExpr');
+    const ms = range ? parseDuration(text.slice(range.from, range.to)) : undefined;
+    if (ms !== undefined) found.push(ms);
   });
   return found;
 }

@@ -40,7 +40,7 @@ const nothing = '1e-9';
 
 /** The two groups of an SLO: what pages, and what is summed over days. */
 export function sloGroups(slo: Slo): RuleGroup[] {
-  const labels = { slo: slo.name, service: slo.spec.service };
+  const labels = sloLabels(slo);
   const record = (name: string, expr: string): RecordingRule => ({ record: name, expr, labels });
   const fast = slo.indicator.base.map((base) => record(base.record, base.expr));
   const slow: RecordingRule[] = [];
@@ -81,7 +81,7 @@ function sloAlerts(slo: Slo): AlertingRule[] {
 }
 
 function sloLabels({ name, spec }: Slo): Record<string, string> {
-  return { slo: name, service: spec.service };
+  return { slo: name, slo_service: spec.service };
 }
 
 function thresholdSentence({ spec, by }: Slo): string {
@@ -150,13 +150,13 @@ function annotationsOf(
 
 /** The group of one alert rule. */
 export function alertRule({ spec }: AlertRule): AlertingRule {
-  const { alert, expr, for: wait, keepFiringFor, severity, labels, summary, service } = spec;
+  const { alert, expr, for: wait, keepFiringFor, severity, labels, summary } = spec;
   return {
     alert,
     expr: withWindow(expr.trim(), '5m'),
     ...(wait === undefined || parseDuration(wait) === 0 ? {} : { for: wait }),
     ...(keepFiringFor === undefined ? {} : { keep_firing_for: keepFiringFor }),
-    labels: { ...labels, service, severity },
+    labels: { ...labels, severity },
     annotations: annotationsOf(summary, spec, spec),
   };
 }
