@@ -1,4 +1,4 @@
-/** Rules as files: for Prometheus, for the Prometheus Operator, for Mimir's ruler. One file for each service. */
+/** Rules as files: for Prometheus, for the Prometheus Operator, for Mimir's ruler; and the unit tests beside. */
 import { stringify } from 'yaml';
 import type { AlertRule } from '../catalog/kinds/alert-rule.ts';
 import { byText, type SloDocuments } from './documents.ts';
@@ -12,27 +12,30 @@ export interface RenderedText {
   text: string;
 }
 
-/** What becomes one rule file: an SLO, or the alert rules of a service. */
+/** What becomes one rule file: an SLO or an alert rule. */
 export interface RuleUnit {
   service: string;
-  /** Name of the SLO, or `alerts`. */
+  /** `slo-` or `alert-` and the name of the document. */
   name: string;
-  slo?: Slo;
-  alerts: readonly AlertRule[];
+  of: { slo: Slo } | { alert: AlertRule };
   groups: readonly RuleGroup[];
 }
 
 /** Ordered by service, then by name. */
 export function ruleUnits({ slos, alerts }: Pick<SloDocuments, 'slos' | 'alerts'>): RuleUnit[] {
-  const units: RuleUnit[] = slos.map((slo) => ({
+  const ofSlo = (slo: Slo): RuleUnit => ({
     service: slo.spec.service,
-    name: slo.name,
-    slo,
-    alerts: [],
+    name: `slo-${slo.name}`,
+    of: { slo },
     groups: sloGroups(slo),
-  }));
-  for (const [service, own] of Map.groupBy(alerts, ({ spec }) => spec.service))
-    units.push({ service, name: 'alerts', alerts: own, groups: [alertGroup(service, own)] });
+  });
+  const ofAlert = (alert: AlertRule): RuleUnit => ({
+    service: alert.spec.service,
+    name: `alert-${alert.metadata.name}`,
+    of: { alert },
+    groups: [alertGroup(alert)],
+  });
+  const units = [...slos.map(ofSlo), ...alerts.map(ofAlert)];
   return units.sort((a, b) => byText(a.service, b.service) || byText(a.name, b.name));
 }
 

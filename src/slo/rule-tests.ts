@@ -46,11 +46,11 @@ type ExampleSeries = Example[number];
 const minute = 60_000;
 
 export function ruleTests(unit: RuleUnit): RuleTestFile {
-  const { slo, alerts, name } = unit;
+  const { service, name, of } = unit;
   return {
-    rule_files: [`../../rules/${unit.service}/${name}.yaml`],
-    evaluation_interval: '1m',
-    tests: [...(slo ? sloTests(slo) : []), ...alerts.flatMap(alertTests)],
+    rule_files: [`../../rules/${service}/${name}.yaml`],
+    evaluation_interval: '2m',
+    tests: 'slo' in of ? sloTests(of.slo) : alertTests(of.alert),
   };
 }
 

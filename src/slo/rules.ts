@@ -148,8 +148,7 @@ function annotationsOf(
   };
 }
 
-/** The group of one alert rule. */
-export function alertRule({ spec }: AlertRule): AlertingRule {
+function alertRule({ spec }: AlertRule): AlertingRule {
   const { alert, expr, for: wait, keepFiringFor, severity, labels, summary } = spec;
   return {
     alert,
@@ -161,9 +160,8 @@ export function alertRule({ spec }: AlertRule): AlertingRule {
   };
 }
 
-/** One group for all alert rules of a service. */
-export function alertGroup(service: string, rules: readonly AlertRule[]): RuleGroup {
-  return { name: `alerts-${service}`, interval: fastInterval, rules: rules.map(alertRule) };
+export function alertGroup(alert: AlertRule): RuleGroup {
+  return { name: `alert-${alert.metadata.name}`, interval: fastInterval, rules: [alertRule(alert)] };
 }
 
 /** As per cent, for people: `0.001` is `0.1%`. */
