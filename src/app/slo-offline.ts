@@ -1,6 +1,7 @@
 /** What the command line does about SLOs without a server: generating files, linting, explaining, testing. */
 import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import type { Exporter } from '../catalog/kinds/exporter.ts';
 import type { SourceText } from '../catalog/lint.ts';
 import type { Problem } from '../catalog/resource.ts';
 import type { LintReport, RenderOptions, RenderReport, SloExplanation, TestReport } from '../cli/registry.ts';
@@ -54,6 +55,11 @@ async function read(paths: readonly string[]): Promise<Read> {
 }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+
+/** What the handbook knows of exporters, for the page about instrumentation. */
+export async function handbookExporters(): Promise<readonly Exporter[]> {
+  return (await read([])).documents.exporters;
+}
 
 export async function lintSlos(paths: readonly string[]): Promise<LintReport> {
   const { problems, files, documents } = await read(paths);

@@ -173,6 +173,7 @@ function lintRoutes(configuration: Configuration, alerts: readonly DeclaredAlert
     ...alerts.flatMap(({ labels: carried }) => [...carried.labels]),
   ]);
   visit(root, (placed) => lintRoute(placed, names, alerts.length > 0 ? labels : undefined, say));
+  visit(root, (placed) => lintPartialLabels(placed, alerts, say));
   if (root.route.repeat_interval === undefined)
     say(
       'warning',
@@ -188,7 +189,19 @@ function lintRoutes(configuration: Configuration, alerts: readonly DeclaredAlert
       ['route'],
       'No route is for a Watchdog alert: when Prometheus, Alertmanager or the way between breaks, nothing is heard, and nobody notices. Route it to a service that calls people when it is no longer called.',
     );
+  else if (heartbeat.every((route) => silentReceivers(configuration).has(route.receiver)))
+    say(
+      'warning',
+      'dead-man-tells-nobody',
+      ['route'],
+      'The Watchdog alert ends at a receiver that tells nobody. Give it a service outside of the Sovereign that calls people when it is no longer called (render alertmanager --heartbeat-url).',
+    );
   lintReach(root, configuration, alerts, say);
+}
+
+function silentReceivers({ receivers }: Configuration): Set<string | undefined> {
+  const silent = list(receivers).filter((one) => Object.keys(one).every((key) => !key.endsWith('_configs')));
+  return new Set(silent.map(({ name }) => name));
 }
 
 function place(route: Route, path: Path, say: Say): Placed {
@@ -280,6 +293,22 @@ function lintRoute(
 const only = (matchers: readonly LabelMatcher[], label: string) =>
   matchers.length > 0 && matchers.every((m) => m.label === label && m.operator === '=');
 
+/** A label that only some alerts carry tells the others apart by nothing, unless their namespace does. */
+function lintPartialLabels({ route, path }: Placed, alerts: readonly DeclaredAlert[], say: Say): void {
+  const grouped = Array.isArray(route.group_by) ? route.group_by : [];
+  if (grouped.includes('namespace') || grouped.includes('...')) return;
+  grouped.forEach((label, i) => {
+    const carriers = new Set(alerts.filter(({ labels }) => labels.labels.has(label)).map(({ alert }) => alert));
+    if (carriers.size === 0 || alerts.every(({ labels }) => labels.open || labels.labels.has(label))) return;
+    say(
+      'error',
+      'partial-label',
+      [...path, 'group_by', i],
+      `Only ${[...carriers].slice(0, 3).join(', ')}${carriers.size > 3 ? ' and some others' : ''} carry the label ${label}, because their rules add it; all other alerts of this route are told apart by the rest of group_by alone. Add namespace.`,
+    );
+  });
+}
+
 /** An alert stops at the first route that matches, unless that says continue. */
 function shadowed(routes: readonly Placed[], say: Say): void {
   routes.forEach((later, i) => {
@@ -318,12 +347,8 @@ function reaches(placed: Placed, labels: LabelSet): Placed[] {
 }
 
 /** Alerts that end at a receiver which tells nobody. */
-function lintReach(root: Placed, { receivers }: Configuration, alerts: readonly DeclaredAlert[], say: Say): void {
-  const silent = new Set(
-    list(receivers)
-      .filter((receiver) => Object.keys(receiver).every((key) => !key.endsWith('_configs')))
-      .map(({ name }) => name),
-  );
+function lintReach(root: Placed, configuration: Configuration, alerts: readonly DeclaredAlert[], say: Say): void {
+  const silent = silentReceivers(configuration);
   const lost = new Map<Placed, string[]>();
   for (const { alert, severity, fixed, labels } of alerts) {
     if (alert === 'Watchdog') continue;

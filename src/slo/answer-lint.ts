@@ -102,8 +102,10 @@ export function lintAnswers(documents: SloDocuments): void {
 function lintAnswer(alert: DeclaredAlert, runbooks: ReadonlyMap<string, Runbook>, { reporter }: SloDocuments): void {
   const report = reporter(alert.resource);
   const { runbook: name, notifyOnly, path } = alert;
-  if (name !== undefined && notifyOnly !== undefined)
+  if (name !== undefined && notifyOnly !== undefined) {
     report('error', 'runbook-and-notify-only', path, `${alert.alert} has both runbook and notifyOnly. Keep one.`);
+    return;
+  }
   if (name === undefined && notifyOnly === undefined)
     report(
       'error',

@@ -166,3 +166,10 @@ export function alertGroup(alert: AlertRule): RuleGroup {
 
 /** As per cent, for people: `0.001` is `0.1%`. */
 export const percent = (ratio: Decimal): string => `${write(shift(ratio, -2))}%`;
+
+/** Names of the series that are recorded for an SLO, but for the value, which ratios have none of. */
+export function recordedSeries(slo: Slo): Set<string> {
+  return new Set(
+    sloGroups(slo).flatMap(({ rules }) => rules.flatMap((rule) => ('record' in rule ? [rule.record] : []))),
+  );
+}
