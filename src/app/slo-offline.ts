@@ -12,6 +12,8 @@ import { declaredAlerts } from '../slo/answer-lint.ts';
 import { loadSloDocuments, type SloDocuments } from '../slo/documents.ts';
 import { explainAlert, explainSlo } from '../slo/explain.ts';
 import { grafanaFiles } from '../slo/grafana.ts';
+import { readOpenSlo } from '../slo/imports/openslo.ts';
+import { readSloth } from '../slo/imports/sloth.ts';
 import { prometheusFiles, ruleUnits } from '../slo/prometheus-files.ts';
 import { lintSloDocuments } from '../slo/slo-lint.ts';
 import { handbookDirectory } from './catalog.ts';
@@ -43,7 +45,8 @@ async function read(paths: readonly string[]): Promise<Read> {
   );
   const own = await textsOf(paths, (file) => file);
   const configurations = own.filter(({ text }) => isAlertmanagerConfiguration(String(text)));
-  const documents = loadSloDocuments([...handbook, ...own.filter((text) => !configurations.includes(text))]);
+  const texts = [...handbook, ...own.filter((text) => !configurations.includes(text))];
+  const documents = loadSloDocuments(texts, [readSloth, readOpenSlo]);
   lintSloDocuments(documents);
   const alerts = declaredAlerts(documents);
   const problems = [

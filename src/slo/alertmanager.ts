@@ -5,7 +5,8 @@
 
 import { declaredAlerts } from './answer-lint.ts';
 import { byText, type SloDocuments } from './documents.ts';
-import { generatedBy, type RenderedText, yaml } from './prometheus-files.ts';
+import { generatedBy, type RenderedText } from './prometheus-files.ts';
+import { writeYaml } from './yaml-writer.ts';
 
 /** Where the alerts go. */
 export interface AlertmanagerOptions {
@@ -157,7 +158,7 @@ function configuration(
   options: AlertmanagerOptions,
   receivers: Receiver[],
 ): string {
-  const text = yaml({
+  const text = writeYaml({
     global: { resolve_timeout: '5m' },
     route: routes(documents),
     inhibit_rules: inhibitions(documents),
@@ -178,7 +179,7 @@ export function alertmanagerFiles(
     { name: 'catalyst-sre', webhook_configs: [webhook(options.receiverUrl, options)] },
     { name: 'ai-oncall', webhook_configs: [webhook(options.receiverUrl, options)] },
   ]);
-  const mimir = yaml({ template_files: {}, alertmanager_config: ours });
+  const mimir = writeYaml({ template_files: {}, alertmanager_config: ours });
   return [
     { path: 'alertmanager/alertmanager.yml', text: ours },
     { path: 'alertmanager/alertmanager-gitea.yml', text: giteaVariant(documents, options) },

@@ -43,7 +43,8 @@ function lintSelector(selector: Selector, metrics: MetricCatalog, say: Say): voi
   if (!known) {
     const hint =
       didYouMean(metric, metrics.series) || ' If there is such a metric, describe it in an Exporter document.';
-    say('error', 'unknown-metric', `No exporter is known to have ${metric}.${hint}`, offset);
+    // A Sovereign has metrics of its own: nothing can be checked about them, which is worth a word.
+    say('warning', 'unknown-metric', `No exporter is known to have ${metric}.${hint}`, offset);
     return;
   }
   for (const matcher of matchers) {

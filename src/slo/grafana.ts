@@ -1,8 +1,9 @@
 /** Dashboards and how Grafana finds them: classic file provisioning, which every version since 5 reads. */
 import { type Dashboard, dashboardJson } from './dashboard.ts';
 import { organizationDashboards } from './organization-dashboards.ts';
-import { generatedBy, type RenderedText, yaml } from './prometheus-files.ts';
+import { generatedBy, type RenderedText } from './prometheus-files.ts';
 import { sovereignDashboards } from './sovereign-dashboards.ts';
+import { writeYaml } from './yaml-writer.ts';
 
 export const dashboards: readonly Dashboard[] = [...sovereignDashboards, ...organizationDashboards];
 
@@ -29,6 +30,9 @@ export function grafanaFiles(): RenderedText[] {
       path: `grafana/dashboards/${dashboard.folder.toLowerCase()}/${dashboard.uid}.json`,
       text: `${JSON.stringify(dashboardJson(dashboard), null, 2)}\n`,
     })),
-    { path: 'grafana/provisioning/dashboards/catalyst-sre.yaml', text: generatedBy('grafana') + yaml(provisioning) },
+    {
+      path: 'grafana/provisioning/dashboards/catalyst-sre.yaml',
+      text: generatedBy('grafana') + writeYaml(provisioning),
+    },
   ];
 }
