@@ -8,7 +8,8 @@ import { dashboardJson } from './dashboard.ts';
 import { lintExpression } from './expression-lint.ts';
 import { dashboards } from './grafana.ts';
 import { metricCatalog } from './metric-catalog.ts';
-import { prometheusFiles, ruleUnits } from './prometheus-files.ts';
+import { prometheusFiles } from './prometheus-files.ts';
+import { ruleUnits } from './rule-unit.ts';
 import { recordedSeries } from './rules.ts';
 import { lintWith } from './slo-fixture.ts';
 

@@ -8,7 +8,8 @@ import { demand, runProgram, temporaryDirectory } from '../../testbed/process.ts
 import { findPrometheus } from '../../testbed/prometheus.ts';
 import { describeReal } from '../../testbed/real.ts';
 import { alertmanagerFiles, defaultAlertmanagerOptions } from './alertmanager.ts';
-import { prometheusFiles, type RenderedText, ruleUnits } from './prometheus-files.ts';
+import { prometheusFiles, type RenderedText } from './prometheus-files.ts';
+import { ruleUnits } from './rule-unit.ts';
 import { lintWith } from './slo-fixture.ts';
 
 const handbook = lintWith();

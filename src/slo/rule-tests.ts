@@ -9,9 +9,9 @@ import type { AlertRule } from '../catalog/kinds/alert-rule.ts';
 import type { Example } from '../catalog/kinds/alerting.ts';
 import { compare, decimal } from './decimal.ts';
 import { exampleLabels } from './example-labels.ts';
-import type { RuleUnit } from './prometheus-files.ts';
 import { parsePromQl, rangesOf, selectorsOf } from './promql.ts';
 import { inUnit, parseComparison } from './quantity.ts';
+import type { RuleUnit } from './rule-unit.ts';
 import { missingAlertName } from './rules.ts';
 import { recorded, type Slo } from './slo.ts';
 
