@@ -1,7 +1,8 @@
 /** The kinds of documents a catalog knows. A new kind is a file in `kinds/` and a line here. */
+
+import { alertRuleKind } from './kinds/alert-rule.ts';
 import { businessCalendarKind } from './kinds/business-calendar.ts';
 import { escalationPolicyKind } from './kinds/escalation-policy.ts';
-import { alertRuleKind } from './kinds/alert-rule.ts';
 import { exporterKind } from './kinds/exporter.ts';
 import { incidentTypeKind } from './kinds/incident-type.ts';
 import { onCallScheduleKind } from './kinds/on-call-schedule.ts';
