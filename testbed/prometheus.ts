@@ -27,6 +27,8 @@ export interface PrometheusOptions {
   interval?: string;
   /** Samples in OpenMetrics text, with timestamps, that are in the database from the start. */
   openMetrics?: string;
+  /** Directory of a database that is there already; it is used as it stands, and kept. */
+  dataDirectory?: string;
   /** Further command line arguments. */
   args?: readonly string[];
 }
@@ -53,7 +55,7 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const file = join(directory.path, 'prometheus.yml');
-  const data = join(directory.path, 'data');
+  const data = options.dataDirectory ?? join(directory.path, 'data');
   // JSON is YAML.
   writeFileSync(file, JSON.stringify(configuration(options)));
   if (options.openMetrics !== undefined) backfill(promtool, directory.path, data, options.openMetrics);

@@ -7,7 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { createApi } from '../src/api/api.ts';
 import { createFixture, fixtureOptions } from '../src/api/api-fixture.ts';
 import { openApiDocument } from '../src/api/openapi.ts';
-import { accessPage, cliPage, configurationPage, errorsPage, metricsPage } from './reference-pages.ts';
+import {
+  accessPage,
+  cliPage,
+  configurationPage,
+  errorsPage,
+  instrumentationReference,
+  metricsPage,
+} from './reference-pages.ts';
 
 const root = new URL('../', import.meta.url);
 
@@ -18,6 +25,7 @@ export async function referencePages(): Promise<Map<string, string>> {
     ['docs/reference/cli.md', cliPage()],
     ['docs/reference/configuration.md', configurationPage()],
     ['docs/reference/errors.md', errorsPage()],
+    ['docs/reference/instrumentation.md', await instrumentationReference()],
     ['docs/reference/metrics.md', metricsPage()],
     ['docs/reference/openapi.json', await openApi()],
   ]);

@@ -3,9 +3,11 @@ import type { Command } from 'commander';
 import { permissions, rolePermissions, roles } from '../src/api/access.ts';
 import { errorReference } from '../src/api/error-reference.ts';
 import { configSchema } from '../src/app/config-schema.ts';
+import { handbookExporters } from '../src/app/slo-offline.ts';
 import { createProgram } from '../src/cli/program.ts';
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
 import { IntegrationsConfig } from '../src/integrations/all.ts';
+import { instrumentationPage } from '../src/slo/instrumentation.ts';
 import { type MetricDefinition, metricDefinitions } from '../src/telemetry/metrics.ts';
 
 const generated = (by: string) =>
@@ -179,4 +181,9 @@ function sections(command: Command, path: readonly string[]): string[] {
   const own = `## \`${here.join(' ')}\`\n\n\`\`\`text\n${text.trimEnd()}\n\`\`\`\n`;
   const subs = command.commands.filter((sub) => sub.name() !== 'help');
   return [own, ...subs.flatMap((sub) => sections(sub, here))];
+}
+
+export async function instrumentationReference(): Promise<string> {
+  return `${generated('handbook/exporters')}
+${instrumentationPage(await handbookExporters())}`;
 }

@@ -95,7 +95,7 @@ export async function lint(paths: readonly string[]): Promise<Linted> {
 }
 
 /** The YAML files under a path, in the order of their names. */
-async function filesUnder(path: string): Promise<string[]> {
+export async function filesUnder(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
     const entries = await readdir(path, { recursive: true, withFileTypes: true });

@@ -5,7 +5,9 @@
  */
 import type { TSchema } from 'typebox';
 import { stringify } from 'yaml';
+import { alertRuleKind } from './kinds/alert-rule.ts';
 import { runbookKind } from './kinds/runbook.ts';
+import { serviceLevelObjectiveKind } from './kinds/service-level-objective.ts';
 import { apiVersion, type Kind } from './resource.ts';
 
 /** The part of Kubernetes' JSONSchemaProps that is used. */
@@ -124,6 +126,20 @@ const clusterKinds: readonly { kind: Kind; columns: readonly PrinterColumn[] }[]
   {
     kind: runbookKind,
     columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How far it may go by itself.' }],
+  },
+  {
+    kind: serviceLevelObjectiveKind,
+    columns: [
+      { name: 'Objective', type: 'string', jsonPath: '.spec.objective', description: 'Share that has to be good.' },
+      { name: 'Service', type: 'string', jsonPath: '.spec.service', description: 'What it belongs to.' },
+    ],
+  },
+  {
+    kind: alertRuleKind,
+    columns: [
+      { name: 'Alert', type: 'string', jsonPath: '.spec.alert', description: 'Name of the alert.' },
+      { name: 'Severity', type: 'string', jsonPath: '.spec.severity', description: 'Whom it wakes.' },
+    ],
   },
 ];
 

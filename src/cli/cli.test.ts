@@ -339,9 +339,9 @@ const registry: Registry = {
   renderers: {
     crds: {
       description: 'Custom resource definitions.',
-      render: async () => [{ path: 'crds/runbook.yaml', text: 'kind: X\n' }],
+      render: async () => ({ files: [{ path: 'crds/runbook.yaml', text: 'kind: X\n' }], problems: [] }),
     },
-    evil: { description: 'x', render: async () => [{ path: '../x', text: '' }] },
+    evil: { description: 'x', render: async () => ({ files: [{ path: '../x', text: '' }], problems: [] }) },
   },
 };
 

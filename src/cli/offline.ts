@@ -1,12 +1,12 @@
 /** Commands that need no server: linting, explaining and testing runbooks, checking a configuration, generating files. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import type { Problem } from '../catalog/resource.ts';
 import { CatalystError } from '../errors.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
 import { type ColourChoice, formatOf, printData, wantsColour } from './printers/print.ts';
 import { colourOf, safe } from './printers/table.ts';
-import type { Explanation, Registry } from './registry.ts';
+import type { Explanation, Registry, RenderOptions } from './registry.ts';
 
 export interface OfflineFlags {
   output: string;
@@ -119,28 +119,86 @@ export async function checkConfig(
   return errorsIn(problems) > 0 ? exitCodes.usage : exitCodes.done;
 }
 
+export interface RenderFlags extends Omit<RenderOptions, 'from'> {
+  out: string;
+  from?: readonly string[];
+  check: boolean;
+  color?: ColourChoice;
+}
+
 export async function render(
   what: string,
-  flags: { out: string },
+  flags: RenderFlags,
   renderers: Offered<'renderers'>,
   io: CliIo,
 ): Promise<ExitCode> {
   const chosen = what === 'all' ? Object.keys(renderers) : [what];
   const folder = resolve(io.directory, flags.out);
+  const options: RenderOptions = { ...flags, from: flags.from ?? [] };
+  const files: { path: string; text: string }[] = [];
+  let problems: readonly Problem[] = [];
   for (const name of chosen) {
     const renderer = Object.hasOwn(renderers, name) ? renderers[name] : undefined;
     if (!renderer)
       throw new CatalystError('BadRequest', `Nothing is rendered by the name ${name}.`, {
         hint: `It is one of: ${[...Object.keys(renderers), 'all'].join(', ')}.`,
       });
-    for (const file of await renderer.render()) {
-      const path = resolve(folder, file.path);
-      if (isAbsolute(file.path) || relative(folder, path).startsWith('..'))
-        throw new CatalystError('Internal', `The generator ${name} wrote outside of its folder: ${file.path}.`);
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, file.text);
-      io.out(path);
+    const report = await renderer.render(options);
+    // Generators that read the same documents say the same about them.
+    if (report.problems.length > 0) problems = report.problems;
+    for (const { path, text } of report.files) {
+      const target = resolve(folder, path);
+      if (isAbsolute(path) || relative(folder, target).startsWith('..'))
+        throw new CatalystError('Internal', `The generator ${name} wrote outside of its folder: ${path}.`);
+      files.push({ path: target, text });
     }
   }
+  printProblems(problems, wantsColour(io, flags.color), { ...io, out: io.err });
+  if (errorsIn(problems) > 0) {
+    io.err('Nothing was written.');
+    return exitCodes.usage;
+  }
+  return flags.check ? compareFiles(files, io) : writeFiles(files, io);
+}
+
+/** Each file appears whole or not at all. */
+async function writeFiles(files: readonly { path: string; text: string }[], io: CliIo): Promise<ExitCode> {
+  for (const { path, text } of files) {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+    io.out(path);
+  }
   return exitCodes.done;
+}
+
+async function compareFiles(files: readonly { path: string; text: string }[], io: CliIo): Promise<ExitCode> {
+  const stale: string[] = [];
+  for (const { path, text } of files) {
+    const there = await readFile(path, 'utf8').catch(() => undefined);
+    if (there === text) continue;
+    stale.push(path);
+    io.out(`${path}: ${there === undefined ? 'missing' : 'differs'}`);
+  }
+  io.err(`${files.length} files, ${stale.length} not as they would be rendered.`);
+  return stale.length > 0 ? exitCodes.failed : exitCodes.done;
+}
+
+export async function explainSlos(
+  paths: readonly string[],
+  flags: OfflineFlags,
+  run: Offered<'explainSlos'>,
+  io: CliIo,
+): Promise<ExitCode> {
+  const format = formatOf(flags.output);
+  const { explanations, problems } = await run(paths);
+  if (format === 'json' || format === 'yaml') await printData(io, { explanations, problems }, format);
+  else {
+    for (const { name, file, line, sentences } of explanations) {
+      io.out(`${safe(name)} (${safe(file)}:${line})`);
+      for (const sentence of sentences) io.out(`  - ${safe(sentence)}`);
+    }
+    printProblems(problems, wantsColour(io, flags.color), { ...io, out: io.err });
+  }
+  return errorsIn(problems) > 0 ? exitCodes.usage : exitCodes.done;
 }

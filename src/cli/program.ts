@@ -33,6 +33,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification fai
   addDrill(program, context);
   addAudit(program, context);
   addLogin(program, context);
+  addSlo(program, context);
   addRender(program, context);
   addAbout(program, context);
   return program;
@@ -251,9 +252,74 @@ function addRender(program: Command, { io, registry, finish }: ProgramContext): 
     )
     .addArgument(new Argument('<what>', 'what to write').choices([...Object.keys(renderers), 'all']))
     .requiredOption('--out <folder>', 'folder to write to')
-    .addHelpText('after', examples(['catalyst-sre render all --out deploy/generated', 'prints the path of each file']))
+    .option('--from <paths...>', 'documents that go before those of the handbook, files and folders')
+    .option('--check', 'write nothing; say what is wrong, and which files are not as they would be', false)
+    .option('--receiver-url <url>', 'alertmanager: where our receiver is')
+    .option('--token-file <path>', "alertmanager: file in Alertmanager's container that holds the receiver's token")
+    .option('--heartbeat-url <url>', 'alertmanager: a service that calls people when it is no longer called')
+    .option('--gitea-url <url>', 'alertmanager: Gitea, for the variant without our receiver')
+    .option('--alertmanager-version <version>', 'alertmanager: from 0.28 on, timeouts are written')
+    .addOption(colour())
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre render all --out deploy/generated', 'prints the path of each file'],
+        ['catalyst-sre render all --out deploy/generated --check', 'in CI: exit code 1 when a file is stale'],
+        ['catalyst-sre render prometheus --from slos/ --out rules', "your own documents beside the handbook's"],
+      ),
+    )
     .action(async (what: string, flags) =>
       finish(await (await import('./offline.ts')).render(what, flags, renderers, io)),
+    );
+}
+
+function addSlo(program: Command, { io, registry, finish }: ProgramContext): void {
+  const { lintSlos, explainSlos, testSlos } = registry;
+  if (!lintSlos || !explainSlos || !testSlos) return;
+  const slo = program
+    .command('slo')
+    .summary('lint, explain or test service level objectives and alerts')
+    .description('Works with service level objectives, alert rules and Alertmanager configurations.');
+  const offline = (name: string, summary: string, description: string) =>
+    slo
+      .command(name)
+      .summary(summary)
+      .description(description)
+      .argument('<paths...>', 'files and folders')
+      .addOption(output())
+      .addOption(colour());
+  offline(
+    'lint',
+    'say what cannot work',
+    'Says what is wrong with objectives, alert rules and Alertmanager configurations: alerts that cannot fire, buckets and labels that are not there, routes that lead nowhere, alerts without a runbook.',
+  )
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre slo lint slos/', 'in CI: exit code 2 when there is an error'],
+        ['catalyst-sre slo lint alertmanager.yml', 'what amtool does not find'],
+      ),
+    )
+    .action(async (paths: string[], flags) =>
+      finish(await (await import('./offline.ts')).lint(paths, flags, lintSlos, io)),
+    );
+  offline(
+    'explain',
+    'say in words what is promised',
+    'Says in words what is measured, what is promised, and when who is told.',
+  )
+    .addHelpText('after', examples(['catalyst-sre slo explain slos/checkout.yaml', 'for the person who reviews it']))
+    .action(async (paths: string[], flags) =>
+      finish(await (await import('./offline.ts')).explainSlos(paths, flags, explainSlos, io)),
+    );
+  offline(
+    'test',
+    'show that the alerts fire',
+    'Renders the rules and runs their generated unit tests with promtool: silent while all is well, firing, recovering, idle, no data.',
+  )
+    .addHelpText('after', examples(['catalyst-sre slo test slos/', 'in CI: exit code 1 when one fails']))
+    .action(async (paths: string[], flags) =>
+      finish(await (await import('./offline.ts')).testRunbooks(paths, flags, testSlos, io)),
     );
 }
 

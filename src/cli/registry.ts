@@ -104,6 +104,31 @@ export interface RenderedFile {
   text: string;
 }
 
+export interface RenderReport {
+  files: readonly RenderedFile[];
+  /** What is wrong with what they are made from; with an error there are no files. */
+  problems: readonly Problem[];
+}
+
+/** What a generator is told; each takes what it needs. */
+export interface RenderOptions {
+  /** Files and folders with documents that go before those of the handbook. */
+  from: readonly string[];
+  receiverUrl?: string | undefined;
+  tokenFile?: string | undefined;
+  heartbeatUrl?: string | undefined;
+  giteaUrl?: string | undefined;
+  alertmanagerVersion?: string | undefined;
+}
+
+/** An SLO or an alert rule in words. */
+export interface SloExplanation {
+  name: string;
+  file: string;
+  line: number;
+  sentences: readonly string[];
+}
+
 export interface Registry {
   version: string;
   /** Resolves when the server has stopped. */
@@ -135,6 +160,11 @@ export interface Registry {
   listDrills?(): Promise<readonly { name: string; description: string }[]>;
   /** Throws NotFound for a name that is none. */
   runDrill?(name: string, onEvent: (event: DrillEvent) => void, signal: AbortSignal): Promise<DrillResult>;
+  lintSlos?(paths: readonly string[]): Promise<LintReport>;
+  explainSlos?(
+    paths: readonly string[],
+  ): Promise<{ explanations: readonly SloExplanation[]; problems: readonly Problem[] }>;
+  testSlos?(paths: readonly string[], signal: AbortSignal): Promise<TestReport>;
   /** Generators by name: `crds`, `rbac`. */
-  renderers?: Readonly<Record<string, { description: string; render(): Promise<readonly RenderedFile[]> }>>;
+  renderers?: Readonly<Record<string, { description: string; render(options: RenderOptions): Promise<RenderReport> }>>;
 }
