@@ -59,12 +59,12 @@ const keepDeliveriesFor = 14 * 24 * 3_600_000;
  * How long working through deliveries gives way to taking them in, ms. What is not taken in is told again only later, what
  * is taken in is not lost; but a runbook that starts a tenth of a second late would be felt.
  */
-const longestYield = 50;
+const longestYield = 100;
 
 /** Deliveries of one round: a megabyte holds some 2,000 alerts, and a storm is worked through in few commits. */
-const roundLimit = { count: 200, bytes: 1024 * 1024 };
-/** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 20 ms, then. */
-const embeddedRoundLimit = { count: 50, bytes: 64 * 1024 };
+const roundLimit = { count: 500, bytes: 1024 * 1024 };
+/** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 30 ms, then. */
+const embeddedRoundLimit = { count: 100, bytes: 128 * 1024 };
 
 export interface AppOptions {
   config: Config & { integrations?: IntegrationsConfig };
