@@ -50,6 +50,7 @@ import { pagesThrough, toDefaultReceiver } from './paging.ts';
 import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
 import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
+import { sloModel } from './slo-live.ts';
 import { worldOf } from './world.ts';
 
 /** Processed deliveries are kept for two weeks, to look at what an Alertmanager really sent; alerts and the record stay. */
@@ -250,6 +251,12 @@ export async function startApp(options: AppOptions): Promise<App> {
       {
         ...createDatabasePorts(database, clock),
         ...readModels(db, catalog),
+        slos: sloModel({
+          catalog,
+          prometheus: integrations.prometheus,
+          clock,
+          organizationOf: organizationOfLabels(config),
+        }),
         intake: {
           accept: async (delivery) => {
             await intake.accept(delivery);
