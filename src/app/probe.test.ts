@@ -211,6 +211,24 @@ describe('the prober', () => {
     assert.equal(await running, true);
   });
 
+  it('lets a target have times of its own, and otherwise those of all', () => {
+    const text = `interval: 1h
+timeout: 1m
+targets:
+  - { name: a, job: j, dns: { name: a } }
+  - { name: b, job: j, interval: 10s, timeout: 2s, dns: { name: b } }
+`;
+    const { interval, timeout, targets } = readProbes(text, 'p.yaml');
+    assert.deepEqual([interval, timeout], ['1h', '1m']);
+    assert.deepEqual(
+      targets.map((target) => [target.interval, target.timeout]),
+      [
+        [undefined, undefined],
+        ['10s', '2s'],
+      ],
+    );
+  });
+
   it('refuses a configuration with every problem and its line', () => {
     const wrong = `targets:
   - { name: a, job: j, labels: { job: x }, http: { url: http://a } }

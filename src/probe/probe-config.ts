@@ -3,8 +3,8 @@ import Type, { type Static } from 'typebox';
 
 const strict = { additionalProperties: false } as const;
 const maybe = Type.Optional;
-const duration = (description: string, byDefault: string) =>
-  Type.String({ description, pattern: '^[0-9]+(ms|s|m|h)$', maxLength: 16, default: byDefault });
+const duration = (description: string, more: { default?: string; examples?: string[] }) =>
+  Type.String({ description, pattern: '^[0-9]+(ms|s|m|h)$', maxLength: 16, ...more });
 const hostPort = (description: string, example: string) =>
   Type.String({
     description,
@@ -106,8 +106,8 @@ const Target = Type.Object(
       Type.String({ description: 'A value.', maxLength: 1024 }),
       { description: 'Further labels.', default: {}, maxProperties: 20, examples: [{ region: 'fsn' }] },
     ),
-    interval: maybe(duration('Time between two probes. Default: that of all.', '30s')),
-    timeout: maybe(duration('Limit for one probe. Default: that of all.', '5s')),
+    interval: maybe(duration('Time between two probes. Default: that of all.', { examples: ['1h'] })),
+    timeout: maybe(duration('Limit for one probe. Default: that of all.', { examples: ['10s'] })),
     http: maybe(Http),
     tls: maybe(Tls),
     dns: maybe(Dns),
@@ -117,8 +117,8 @@ const Target = Type.Object(
 
 export const ProbeConfig = Type.Object(
   {
-    interval: duration('Time between two probes of a target, at least 1s.', '30s'),
-    timeout: duration('Limit for one probe, below the interval.', '5s'),
+    interval: duration('Time between two probes of a target, at least 1s.', { default: '30s' }),
+    timeout: duration('Limit for one probe, no longer than the interval.', { default: '5s' }),
     concurrency: Type.Integer({ description: 'Probes under way at a time.', minimum: 1, maximum: 100, default: 10 }),
     targets: Type.Array(Target, { description: 'What is probed.', minItems: 1, maxItems: 1000 }),
   },
