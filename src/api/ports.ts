@@ -135,7 +135,8 @@ export interface SloSummary extends SloStanding {
   service: string;
   /** Whose document it is; undefined for the Sovereign's. */
   organization: string | undefined;
-  objective: number;
+  /** Undefined where the document cannot be worked out. */
+  objective?: number;
   window: string;
 }
 export interface SloDetail extends SloSummary {

@@ -162,7 +162,7 @@ const sloProperties = {
   title: text('What it is about.'),
   service: text('Service it belongs to.'),
   organization: maybe(text('Organization whose objective it is; absent for those of the Sovereign.')),
-  objective: share('Share of good events or moments it asks for, 0 to 1.'),
+  objective: maybe(share('Share of good events or moments it asks for, 0 to 1; absent where it cannot be worked out.')),
   window: text('Rolling window of its error budget: 30d.'),
   ...standing,
 };

@@ -69,18 +69,38 @@ describe('objectives as the API shows them', () => {
     assert.equal(await model.find('common', 'nobody'), undefined);
   });
 
-  it('leave out a name that says nothing about whose series it has', async () => {
+  it('say of a name that two have, and of one that cannot be worked out, that nothing can be told', async () => {
+    const wrong = objective('wrong');
     const resources = [
       objective('both', 'acme'),
       objective('both', 'globex'),
       objective('taken'),
       objective('taken', 'acme'),
-      objective('own', 'acme'),
+      { ...wrong, spec: { ...(wrong.spec as object), objective: '100%' } },
     ];
-    const { names, model } = modelOf(resources, () => []);
-    assert.deepEqual(await names(), ['own', 'taken']);
-    assert.deepEqual(await names('acme'), ['own']);
-    assert.deepEqual((await model.list({ limit: 1, after: undefined, organization: undefined }, {})).next, 'own');
+    const { model } = modelOf(resources, () => [left('both', 'acme-prod', '0.5'), left('taken', 'acme-prod', '0.5')]);
+    const shown = async (organization?: string, after?: string) =>
+      (await model.list({ limit: 100, after, organization }, {})).items.map((slo) => [
+        slo.name,
+        slo.organization,
+        slo.state,
+      ]);
+    const all = [
+      ['both', 'acme', 'NoData'],
+      ['both', 'globex', 'NoData'],
+      ['taken', undefined, 'OK'],
+      ['taken', 'acme', 'NoData'],
+      ['wrong', undefined, 'NoData'],
+    ];
+    assert.deepEqual(await shown(), all);
+    assert.deepEqual(
+      (await shown('acme')).map(([name]) => name),
+      ['both', 'taken', 'taken'],
+    );
+    const { next } = await model.list({ limit: 1, after: undefined, organization: undefined }, {});
+    assert.deepEqual(await shown(undefined, next), all.slice(1));
+    assert.match((await model.find('wrong', undefined))?.sentence ?? '', /100% leaves no error budget/);
+    assert.match((await model.find('both', 'globex'))?.sentence ?? '', /Another objective has this name/);
   });
 
   it('ask once in fifteen seconds, for fifty objectives at a time', async () => {

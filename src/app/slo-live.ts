@@ -9,8 +9,8 @@ import { windowText } from '../slo/burn-rate.ts';
 import { write } from '../slo/decimal.ts';
 import { createLiveSlos, type SloStatus } from '../slo/live.ts';
 import { metricCatalog } from '../slo/metric-catalog.ts';
-import { compileSlo, type Slo } from '../slo/slo.ts';
-import type { BudgetStatus } from '../slo/status-decision.ts';
+import { compileSlo, defaultWindow, type Slo } from '../slo/slo.ts';
+import { type BudgetStatus, noData } from '../slo/status-decision.ts';
 
 export interface SloPorts {
   catalog: Pick<Catalog, 'resources' | 'revision'>;
@@ -25,45 +25,90 @@ export function sloModel(ports: SloPorts): Slos {
     clock,
     query: (expression, signal) => prometheus.samples({ clock, signal }, expression),
   });
-  let compiled: { revision: number; slos: readonly Slo[] } | undefined;
-  const slosNow = () => {
-    if (compiled?.revision !== catalog.revision) compiled = { revision: catalog.revision, slos: compileAll(catalog) };
-    return compiled.slos;
+  let compiled: (Compiled & { revision: number }) | undefined;
+  const compiledNow = () => {
+    if (compiled?.revision !== catalog.revision) compiled = { revision: catalog.revision, ...compileAll(catalog) };
+    return compiled;
   };
-  const seenBy = async (organization: string | undefined): Promise<SloDetail[]> =>
-    (await live.read(slosNow())).flatMap((status) => present(status, organization, organizationOf) ?? []);
+  const seenBy = async (organization: string | undefined): Promise<SloDetail[]> => {
+    const { slos, without } = compiledNow();
+    const statuses = await live.read(slos);
+    return [
+      ...statuses.flatMap((status) => present(status, organization, organizationOf) ?? []),
+      ...without.map(presentWithout).filter((slo) => organization === undefined || slo.organization === organization),
+    ].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  };
   return {
     list: async ({ after, limit, organization }, { state, service }) => {
       const all = (await seenBy(organization)).filter(
         (slo) =>
           (state === undefined || slo.state === state) &&
           (service === undefined || slo.service === service) &&
-          (after === undefined || slo.name > after),
+          (after === undefined || keyOf(slo) > after),
       );
-      const items: SloSummary[] = all.slice(0, limit).map(({ budgets: _, description: __, ...summary }) => summary);
-      return all.length > limit ? { items, next: items.at(-1)?.name } : { items };
+      const page = all.slice(0, limit);
+      const items: SloSummary[] = page.map(({ budgets: _, description: __, ...summary }) => summary);
+      const last = page.at(-1);
+      return last && all.length > limit ? { items, next: keyOf(last) } : { items };
     },
     find: async (name, organization) => (await seenBy(organization)).find((slo) => slo.name === name),
   };
 }
 
-/**
- * The objectives that can be told apart in Prometheus, whose series carry only their name: the Sovereign's where it has
- * the name, and otherwise the only one of it. What does not compile is a problem of `slo lint`.
- */
-function compileAll(catalog: SloPorts['catalog']): readonly Slo[] {
+/** Two Organizations may have objectives of one name; neither part can hold a slash. The Sovereign's come first. */
+const keyOf = ({ name, organization = '' }: Pick<SloSummary, 'name' | 'organization'>) => `${name}/${organization}`;
+
+interface Compiled {
+  slos: readonly Slo[];
+  /** Objectives of which nothing can be told, and why. */
+  without: readonly { resource: ServiceLevelObjective; sentence: string }[];
+}
+
+/** The series of an objective carry only its name, so that of several with one name at most one can be told. */
+function compileAll(catalog: SloPorts['catalog']): Compiled {
   const metrics = metricCatalog(catalog.resources<Exporter>(exporterKind));
   const byName = Map.groupBy(
     catalog.resources<ServiceLevelObjective>(serviceLevelObjectiveKind),
     ({ metadata }) => metadata.name,
   );
-  return [...byName.values()]
-    .flatMap((named) => {
-      const ours = named.filter(({ provenance }) => provenance.organization === undefined);
-      return ours.length > 0 ? ours.slice(0, 1) : named.length === 1 ? named : [];
-    })
-    .flatMap((resource) => compileSlo(resource, metrics, () => {}) ?? [])
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const slos: Slo[] = [];
+  const without: { resource: ServiceLevelObjective; sentence: string }[] = [];
+  for (const named of byName.values()) {
+    const ours = named.find(({ provenance }) => provenance.organization === undefined);
+    const counts = ours ?? (named.length === 1 ? named[0] : undefined);
+    for (const resource of named) {
+      if (resource !== counts) {
+        without.push({
+          resource,
+          sentence: 'Another objective has this name, and in Prometheus the two look the same.',
+        });
+        continue;
+      }
+      let problem = '';
+      const slo = compileSlo(resource, metrics, (_severity, _rule, _path, sentence) => {
+        problem ||= sentence;
+      });
+      if (slo) slos.push(slo);
+      else without.push({ resource, sentence: `It cannot be worked out: ${problem}` });
+    }
+  }
+  return { slos, without };
+}
+
+function presentWithout({ resource, sentence }: Compiled['without'][number]): SloDetail {
+  const { title, description, service, window = defaultWindow } = resource.spec;
+  const { organization } = resource.provenance;
+  const budget = { ...noData({}, sentence), organization };
+  const { labels: _, ...standing } = budget;
+  return {
+    name: resource.metadata.name,
+    title,
+    description: description?.trim(),
+    service,
+    window,
+    ...standing,
+    budgets: [budget],
+  };
 }
 
 /** Undefined when nothing of it is for this caller to see. */
