@@ -94,12 +94,16 @@ describe('the handbook as data', () => {
     const there = new Map<string, (typeof metricDefinitions)[keyof typeof metricDefinitions]>(
       Object.values(metricDefinitions).map((metric) => [metric.name, metric]),
     );
-    for (const { name, type, labels = [] } of own?.spec.metrics ?? []) {
+    for (const { name, type, labels = [], buckets = [] } of own?.spec.metrics ?? []) {
       const definition = there.get(name);
       assert.ok(definition, name);
       assert.equal(definition.kind, type, name);
       assert.deepEqual(labels.toSorted(), Object.keys(definition.labels).toSorted(), name);
+      assert.deepEqual(buckets.map(Number), 'buckets' in definition ? definition.buckets : [], name);
     }
+    // The numbers of §9.1.
+    for (const bound of [0.2, 0.5, 1])
+      assert.ok((metricDefinitions.httpServerRequestDuration.buckets as readonly number[]).includes(bound));
   });
 
   it('becomes the same bytes whatever the order of the files', () => {
