@@ -2,7 +2,7 @@
  * The fences of the house. The tree is the flow: imports point forward (alert → incident → run), backward edges are rows.
  * `test/fences.test.ts` proves that they catch what they forbid.
  */
-const rooms = 'alert|incident|run|guard|catalog|check|api|cli|app|audit|notify|failover|slo|delivery|rotation|privacy|airgap';
+const rooms = 'alert|incident|run|guard|catalog|check|api|cli|app|audit|notify|failover|slo|probe|delivery|rotation|privacy|airgap';
 const tests = { pathNot: '\\.test\\.ts$' };
 
 /** A room and the rooms it may know beside its own and the ground floor (clock, errors, ids). */
@@ -17,6 +17,7 @@ const mayKnow = {
   incident: ['alert', 'catalog', 'database', 'audit', 'integrations/contract'],
   notify: ['catalog', 'database', 'audit', 'integrations/contract'],
   slo: ['catalog', 'check'],
+  probe: [],
   run: ['alert', 'incident', 'catalog', 'check', 'guard', 'notify', 'database', 'audit', 'integrations/contract'],
 };
 

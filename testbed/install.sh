@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/phase.sh"
 
 # What building Kubernetes wants is added only where it must still be built; see the end.
-packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git)
+packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git openssl)
 with_kubernetes=yes
 for argument in "$@"; do
   case $argument in

@@ -14,6 +14,7 @@ import {
   errorsPage,
   instrumentationReference,
   metricsPage,
+  probePage,
 } from './reference-pages.ts';
 
 const root = new URL('../', import.meta.url);
@@ -27,6 +28,7 @@ export async function referencePages(): Promise<Map<string, string>> {
     ['docs/reference/errors.md', errorsPage()],
     ['docs/reference/instrumentation.md', await instrumentationReference()],
     ['docs/reference/metrics.md', metricsPage()],
+    ['docs/reference/probe.md', probePage()],
     ['docs/reference/openapi.json', await openApi()],
   ]);
 }

@@ -117,6 +117,33 @@ export interface RunbookDetail extends RunbookSummary {
   spec: Json;
 }
 
+/** How an objective stands: worst of its budgets first. Shares are from 0 to 1. */
+interface SloStanding {
+  state: 'OK' | 'Burning' | 'Exhausted' | 'NoData';
+  sentence: string;
+  sli?: number;
+  budgetLeft?: number;
+  burnRates: readonly { window: string; rate: number }[];
+}
+export interface SloBudget extends SloStanding {
+  labels: Readonly<Record<string, string>>;
+  organization: string | undefined;
+}
+export interface SloSummary extends SloStanding {
+  name: string;
+  title: string;
+  service: string;
+  /** Whose document it is; undefined for the Sovereign's. */
+  organization: string | undefined;
+  /** Undefined where the document cannot be worked out. */
+  objective?: number;
+  window: string;
+}
+export interface SloDetail extends SloSummary {
+  description: string | undefined;
+  budgets: readonly SloBudget[];
+}
+
 /** Lists newest first and finds one; `after` is what `next` of the page before was. */
 export interface ReadModel<Summary, Filter = Record<never, never>, Detail = Summary> {
   list(request: ListRequest, filter: Filter): Promise<ListPage<Summary>>;
@@ -127,6 +154,12 @@ export type Alerts = ReadModel<AlertSummary, AlertFilter>;
 export type Incidents = ReadModel<IncidentSummary, IncidentFilter>;
 /** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
 export type Runbooks = ReadModel<RunbookSummary, Record<never, never>, RunbookDetail>;
+/** By name; an Organization sees its own objectives and, of the Sovereign's, the budgets of its namespaces. */
+export type Slos = ReadModel<
+  SloSummary,
+  { state?: SloSummary['state'] | undefined; service?: string | undefined },
+  SloDetail
+>;
 export type Decisions = ReadModel<DecisionSummary, { alertId?: string | undefined; runId?: string | undefined }>;
 export type Approvals = ReadModel<
   ApprovalSummary,
@@ -267,6 +300,7 @@ export interface ApiPorts {
   incidents: Incidents;
   runs: Runs;
   runbooks: Runbooks;
+  slos: Slos;
   decisions: Decisions;
   approvals: Approvals;
   pages: Pages;

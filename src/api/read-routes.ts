@@ -22,7 +22,10 @@ import {
   RunbookDetail,
   runOutcomes,
   runStates,
+  Slo,
+  SloDetail,
   severities,
+  sloStates,
   withTimes,
   words,
 } from './views.ts';
@@ -96,6 +99,18 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
     presentDetail: (runbook) => runbook,
   });
   addNoun(app, {
+    noun: 'slo',
+    model: ports.slos,
+    item: Slo,
+    detail: SloDetail,
+    filters: {
+      state: maybe(words(sloStates, 'Only those that stand so.')),
+      service: maybe(Type.String({ description: 'Only those of this service.', maxLength: 253 })),
+    },
+    present: (slo) => slo,
+    presentDetail: (slo) => slo,
+  });
+  addNoun(app, {
     noun: 'decision',
     model: ports.decisions,
     item: Decision,
@@ -126,7 +141,7 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
 
 function addNoun<Summary, Filter, Detail>(app: Api, noun: Noun<Summary, Filter, Detail>): void {
   const plural = `${noun.noun}s`;
-  const idName = noun.noun === 'runbook' ? 'name' : 'id';
+  const idName = noun.noun === 'runbook' || noun.noun === 'slo' ? 'name' : 'id';
   app.get(
     `/api/v1/${plural}`,
     {

@@ -49,7 +49,9 @@ import type { Environment } from './options.ts';
 import { pagesThrough, toDefaultReceiver } from './paging.ts';
 import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
+import { createRecordCheck } from './record-check.ts';
 import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
+import { sloModel } from './slo-live.ts';
 import { worldOf } from './world.ts';
 
 /** Processed deliveries are kept for two weeks, to look at what an Alertmanager really sent; alerts and the record stay. */
@@ -131,7 +133,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
     const wakeup = createWakeup();
     const policy = policyOf(config);
-    const observer = createObserver({ metrics, log, tracing, wakeup });
+    const observer = createObserver({ metrics, log, tracing, clock, wakeup });
     const engine = createEngine(
       {
         db,
@@ -240,7 +242,10 @@ export async function startApp(options: AppOptions): Promise<App> {
         },
       }),
     ];
+    const recordCheck = createRecordCheck(db, log);
+    loops.push(startLoop({ ...everyLoop, name: 'record', every: 3_600_000, round: recordCheck.round }));
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
+    life.onStop('record check', () => recordCheck.stop());
 
     const drills = options.drills?.(db);
     if (drills) life.onStop('drills', () => drills.stop());
@@ -250,6 +255,12 @@ export async function startApp(options: AppOptions): Promise<App> {
       {
         ...createDatabasePorts(database, clock),
         ...readModels(db, catalog),
+        slos: sloModel({
+          catalog,
+          prometheus: integrations.prometheus,
+          clock,
+          organizationOf: organizationOfLabels(config),
+        }),
         intake: {
           accept: async (delivery) => {
             await intake.accept(delivery);
@@ -280,7 +291,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       },
     );
     life.onStop('http', () => api.close());
-    observer.gauges(db, catalog);
+    observer.gauges(db, catalog, recordCheck);
     const url = await listen(api, config.listen);
     log.info({ url, version, database: database.kind, runbooks: catalog.all().length }, 'ready');
     return { url, database, sessions: login?.sessions, stop: () => life.stop() };

@@ -1,7 +1,7 @@
 /** Reads the configuration file: YAML, validated as a whole, every problem with its line. */
 import { readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
-import type { TObject } from 'typebox';
+import type { TObject, TSchema } from 'typebox';
 import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { misplacedRole, wrongRule } from '../api/session/claims.ts';
 import { parseDuration } from '../catalog/duration.ts';
@@ -21,10 +21,14 @@ const maxBytes = 1024 * 1024;
 export async function readConfig<I extends TObject>(path: string, integrations: I): Promise<Config<I>> {
   const checked = checkConfig(await readText(path), path, integrations);
   if ('config' in checked) return checked.config;
-  const lines = checked.problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.sentence}`);
-  throw new CatalystError('InvalidResource', `The configuration is wrong: ${lines.join(' ')}`, {
-    hint: `Correct it, and check it with: catalyst-sre config check ${path}`,
-    details: { problems: checked.problems },
+  throw wrongConfig(checked.problems, `Correct it, and check it with: catalyst-sre config check ${path}`);
+}
+
+export function wrongConfig(problems: readonly Problem[], hint: string): CatalystError {
+  const lines = problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.sentence}`);
+  return new CatalystError('InvalidResource', `The configuration is wrong: ${lines.join(' ')}`, {
+    hint,
+    details: { problems },
   });
 }
 
@@ -45,6 +49,16 @@ export async function readText(path: string): Promise<string> {
 
 /** Pure: the configuration with its defaults filled in, or everything that is wrong with it. */
 export function checkConfig<I extends TObject>(text: string, file: string, integrations: I): CheckedConfig<I> {
+  return checkYaml<Config>(text, file, configSchema(integrations), crossChecks) as CheckedConfig<I>;
+}
+
+/** A YAML file that fits a schema, and says between its fields what the schema cannot; or everything that is wrong. */
+export function checkYaml<T>(
+  text: string,
+  file: string,
+  schema: TSchema,
+  between: (value: T) => readonly Complaint[],
+): { config: T; problems: [] } | { problems: Problem[] } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', stringKeys: true });
   const at = (offset: number) => {
@@ -70,15 +84,13 @@ export function checkConfig<I extends TObject>(text: string, file: string, integ
   } catch (error) {
     return { problems: [problem('yaml', `The YAML cannot be read: ${messageOf(error)}.`, 0)] };
   }
-  const validate = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true }).compile(
-    configSchema(integrations),
-  );
+  const validate = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true }).compile(schema);
   const complaints = validate(value)
-    ? crossChecks(value as Config)
+    ? between(value as T)
     : (validate.errors ?? []).map((error) =>
         complaintOf(error, error.data, Object.keys((error.parentSchema?.properties as object | undefined) ?? {})),
       );
-  if (complaints.length === 0) return { config: value as Config<I>, problems: [] };
+  if (complaints.length === 0) return { config: value as T, problems: [] };
   return {
     problems: complaints.map((c) => problem('configuration', c.sentence, offsetOf(document, c.path, c.atKey))),
   };

@@ -8,6 +8,7 @@ export function createRegistry(options: ProcessOptions): Registry {
   return {
     version,
     serve: async (flags, io) => (await import('./serve.ts')).serve(flags, version, io),
+    probe: async (flags, io) => (await import('./probe.ts')).runProber(flags, io),
     checkConfig: async (path) => {
       const [{ checkConfig, readText }, { IntegrationsConfig }] = await Promise.all([
         import('./config.ts'),

@@ -129,10 +129,18 @@ export interface SloExplanation {
   sentences: readonly string[];
 }
 
+export interface ProbeOptions {
+  config: string;
+  listen: string;
+  once: boolean;
+}
+
 export interface Registry {
   version: string;
   /** Resolves when the server has stopped. */
   serve?(options: ServeOptions, io: CliIo): Promise<void>;
+  /** Resolves when the prober has stopped, or has probed once: whether every target was well. */
+  probe?(options: ProbeOptions, io: CliIo): Promise<boolean>;
   /** Everything that is wrong with a configuration file. */
   checkConfig?(path: string): Promise<readonly Problem[]>;
   lintRunbooks?(paths: readonly string[]): Promise<LintReport>;
