@@ -5,6 +5,7 @@
  */
 import type { TSchema } from 'typebox';
 import { stringify } from 'yaml';
+import { failoverGroupKind } from './kinds/failover-group.ts';
 import { runbookKind } from './kinds/runbook.ts';
 import { apiVersion, type Kind } from './resource.ts';
 
@@ -124,6 +125,13 @@ const clusterKinds: readonly { kind: Kind; columns: readonly PrinterColumn[] }[]
   {
     kind: runbookKind,
     columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How far it may go by itself.' }],
+  },
+  {
+    kind: failoverGroupKind,
+    columns: [
+      { name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How far it may go by itself.' },
+      { name: 'Regions', type: 'string', jsonPath: '.spec.regions', description: 'The two regions.', priority: 1 },
+    ],
   },
 ];
 
