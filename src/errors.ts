@@ -18,6 +18,8 @@ export const errorCodes = {
   TooLarge: { status: 413, retryable: false },
   /** A guard said no; `details.reason` says which and why. */
   RefusedByGuard: { status: 409, retryable: false },
+  /** Too many requests of one caller in a minute. Never said to an Alertmanager: it would not try again. */
+  TooManyRequests: { status: 429, retryable: true },
   Internal: { status: 500, retryable: false },
   /** Starting, stopping, overloaded, or the database is away. */
   Unavailable: { status: 503, retryable: true },

@@ -1,5 +1,5 @@
 /**
- * Who may do what: bearer tokens, and one table from role to permission. A route that names no permission is closed.
+ * Who may do what: bearer tokens, browser sessions (`session/`), and one table from role to permission. A route that names no permission is closed.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 
@@ -15,6 +15,8 @@ export const permissions = [
   /** Recomputes the whole chain, so it is for the whole Sovereign. */
   'record.verify',
   'catalog.refresh',
+  /** A one-time login link for oneself or a colleague at the same desk. */
+  'link.make',
   'deliver',
   'metrics',
 ] as const;
@@ -31,6 +33,7 @@ export const rolePermissions = {
     'record.read',
     'record.verify',
     'catalog.refresh',
+    'link.make',
     'metrics',
   ],
   'security-officer': ['read', 'run.approve', 'record.read', 'record.verify'],
@@ -54,7 +57,7 @@ export function isAllowed(role: Role, permission: Permission): boolean {
 
 /** Who is asking. */
 export interface Actor {
-  /** As the record names it: `token/ci`. */
+  /** As the record names it: `token/ci`, `user/mira`. */
   id: string;
   role: Role;
   /** Its slice; undefined for the whole Sovereign. */

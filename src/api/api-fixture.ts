@@ -1,6 +1,7 @@
 /** For tests: the API over ports that answer from memory. */
 import { hashEntry, type RecordEntry, type RecordedEntry } from '../audit/record.ts';
 import { systemClock } from '../clock.ts';
+import type { Database } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
 import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummary } from '../run/run-queries.ts';
 import { createLog } from '../telemetry/log.ts';
@@ -18,6 +19,8 @@ import type {
   ReadModel,
   RunbookDetail,
 } from './ports.ts';
+import { createSessions } from './session/sessions.ts';
+import type { LoginOptions } from './session-routes.ts';
 
 const at = Date.UTC(2026, 0, 5, 12);
 
@@ -334,6 +337,13 @@ export function fixtureOptions(): ApiOptions {
     clock: systemClock,
     log: createLog({ level: 'silent' }),
   };
+}
+
+/** The door for people, over a database of the test, with links and without a provider. */
+export function loginOver(db: Database, more: Partial<LoginOptions> = {}): LoginOptions {
+  const { clock, log } = { ...fixtureOptions(), ...more };
+  const sessions = createSessions({ db, clock, sessionFor: 8 * 3_600_000, idleFor: 3_600_000 });
+  return { sessions, db, clock, log, oidc: undefined, links: true, publicUrl: undefined, ...more };
 }
 
 export function startApi(fixture: Fixture, options: Partial<ApiOptions> = {}) {

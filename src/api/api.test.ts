@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { VirtualClock } from '../clock.ts';
+import { openDatabase } from '../database/open.ts';
 import { CatalystError } from '../errors.ts';
 import { createMetrics } from '../telemetry/meter.ts';
 import { isAllowed, permissions, roles } from './access.ts';
-import { bearer, createFixture, type Fixture, routesOf, startApi, tokens } from './api-fixture.ts';
+import { bearer, createFixture, type Fixture, loginOver, routesOf, startApi, tokens } from './api-fixture.ts';
 import type { Api } from './fastify.ts';
 
 let f: Fixture;
@@ -41,7 +42,7 @@ test('without a token, or with a wrong one, every route but the public ones is c
       const answer = await app.inject({ method: route.method, url: route.url, headers });
       assert.equal(answer.statusCode, 401, `${route.method} ${route.path}`);
       assert.equal(answer.json().code, 'Unauthenticated');
-      assert.equal(answer.json().detail, 'The bearer token is missing or not known.');
+      assert.equal(answer.json().detail, 'The bearer token or the session is missing or not known.');
     }
   }
 });
@@ -56,11 +57,13 @@ test('each role can do what the table says, and nothing else', async () => {
     'record.read': () => ['GET', '/api/v1/record'],
     'record.verify': () => ['GET', '/api/v1/record/verify'],
     'catalog.refresh': () => ['POST', '/api/v1/catalog/refresh', { repository: 'acme/runbooks' }],
+    'link.make': () => ['POST', '/api/v1/login-links', { person: 'mira' }],
     deliver: () => ['POST', '/hooks/alertmanager', {}],
     metrics: () => ['GET', '/metrics'],
   };
   const metrics = createMetrics({ version: '1' });
-  const strict = await startApi(f, { metrics, metricsNeedToken: true });
+  const database = await openDatabase({ kind: 'memory' });
+  const strict = await startApi(f, { metrics, metricsNeedToken: true, login: loginOver(database.db) });
   for (const token of tokens) {
     if (token.organization === 'globex') continue;
     for (const permission of permissions) {
@@ -82,6 +85,7 @@ test('each role can do what the table says, and nothing else', async () => {
   }
   assert.ok(roles.includes('billing-admin'));
   await strict.close();
+  await database.close();
   await metrics.stop();
 });
 

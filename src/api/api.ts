@@ -3,6 +3,7 @@
  * says so, and it closes gracefully: the stream's clients are told, running requests end, new ones get 503.
  */
 import { randomUUID } from 'node:crypto';
+import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import { Ajv } from 'ajv';
 import formats from 'ajv-formats';
@@ -12,7 +13,7 @@ import { CatalystError } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/meter.ts';
 import { parseTraceparent, type Tracing } from '../telemetry/trace.ts';
-import { type AccessToken, authenticate, isAllowed } from './access.ts';
+import { type AccessToken, type Actor, authenticate, isAllowed } from './access.ts';
 import { commandRoutes } from './command-routes.ts';
 import { consoleRoutes } from './console-routes.ts';
 import type { Api } from './fastify.ts';
@@ -23,6 +24,8 @@ import type { ApiPorts } from './ports.ts';
 import { installErrorHandling } from './problem.ts';
 import { readRoutes } from './read-routes.ts';
 import { recordRoutes } from './record-routes.ts';
+import { actorOfSession } from './session/session.ts';
+import { installCookies, type LoginOptions, sessionOf, sessionRoutes } from './session-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
 export interface ApiOptions {
@@ -37,6 +40,12 @@ export interface ApiOptions {
   metricsNeedToken?: boolean;
   /** Connections at a time. Default 1000. */
   maxConnections?: number;
+  /** The door for people with a browser; without it bearer tokens only. */
+  login?: LoginOptions;
+  /** Puts on record that somebody read something that not everybody may. */
+  noteRead?: (actor: Actor, what: string) => Promise<void>;
+  /** Requests of one caller in a minute; deliveries of alerts and probes do not count. Default 6000. */
+  requestsPerMinute?: number;
   /** Folder of the built console, served at `/`. */
   consoleDirectory?: string;
 }
@@ -54,6 +63,10 @@ const connectionTimeoutMs = 60_000;
 /** No read or command may take longer; a statement of PostgreSQL is cancelled after 15 s. */
 const handlerTimeoutMs = 20_000;
 const defaultMaxConnections = 1_000;
+/** A hundred a second: a console with many tabs, or a script without a pause, and still no flood. */
+const defaultRequestsPerMinute = 6_000;
+/** Of one address: a person who mistypes, or an office behind one address, and no guessing. */
+const loginsPerMinute = 60;
 
 export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<Api> {
   const app = fastify({
@@ -74,12 +87,16 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
   }) as unknown as Api;
   app.server.maxConnections = options.maxConnections ?? defaultMaxConnections;
   app.decorateRequest('actor', undefined);
+  app.decorateRequest('session', undefined);
   app.decorateRequest('traceparent', undefined);
   app.decorateRequest('endSpan', undefined);
   installValidation(app);
   installErrorHandling(app as never, options.log);
   installHeaders(app);
-  installAccess(app, options.tokens);
+  await installCookies(app);
+  installAccess(app, options);
+  await installRateLimits(app, options);
+  installNotes(app, options.noteRead);
   installObservation(app, options);
   await app.register(swagger, { openapi: openApiHead(options.version), convertConstToEnum: false });
 
@@ -91,7 +108,8 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
     readRoutes(scope, ports);
     commandRoutes(scope, ports);
     recordRoutes(scope, ports);
-    streamRoutes(scope, { feed, clock: options.clock, metrics: options.metrics });
+    streamRoutes(scope, { feed, clock: options.clock, metrics: options.metrics, sessions: options.login?.sessions });
+    if (options.login) sessionRoutes(scope, options.login);
     healthRoutes(scope, ports.health, {
       version: options.version,
       clock: options.clock,
@@ -134,21 +152,57 @@ function installHeaders(app: Api): void {
 }
 
 /** Closed by default: a route says who may call it, or nobody may. */
-function installAccess(app: Api, tokens: () => readonly AccessToken[]): void {
+function installAccess(app: Api, { tokens, login }: ApiOptions): void {
   app.addHook('onRequest', async (request) => {
     if (request.is404) return;
     const { access } = request.routeOptions.config;
     if (access === 'public') return;
-    const actor = authenticate(request.headers.authorization, tokens());
+    const { authorization } = request.headers;
+    // A token counts for itself: whoever sends one does not speak for the browser's session.
+    if (authorization === undefined && login) request.session = await sessionOf(request, login.sessions);
+    const actor = request.session ? actorOfSession(request.session) : authenticate(authorization, tokens());
     if (!actor)
-      throw new CatalystError('Unauthenticated', 'The bearer token is missing or not known.', {
-        hint: 'Send the header Authorization: Bearer <token> with a token of the configuration.',
+      throw new CatalystError('Unauthenticated', 'The bearer token or the session is missing or not known.', {
+        hint: 'Log in at the console, or send the header Authorization: Bearer <token> with a token of the configuration.',
       });
     if (access === undefined || !isAllowed(actor.role, access))
       throw new CatalystError('Forbidden', `The role ${actor.role} may not do this.`, {
         hint: `It takes the permission ${access ?? 'nobody has'}; docs/reference/access.md says which roles have it.`,
       });
     request.actor = actor;
+  });
+}
+
+/** One caller cannot keep the others waiting. Deliveries have no limit: an Alertmanager that is refused never tries again. */
+async function installRateLimits(
+  app: Api,
+  { requestsPerMinute = defaultRequestsPerMinute }: ApiOptions,
+): Promise<void> {
+  await app.register(rateLimit, { global: false });
+  const timeWindow = 60_000;
+  const ofActor = app.createRateLimit({
+    max: requestsPerMinute,
+    timeWindow,
+    keyGenerator: (request) => request.actor?.id ?? request.ip,
+  });
+  const ofAddress = app.createRateLimit({ max: loginsPerMinute, timeWindow, keyGenerator: (request) => request.ip });
+  app.addHook('onRequest', async (request, reply) => {
+    const { delivery, login } = request.routeOptions.config ?? {};
+    if (request.is404 || delivery || (!request.actor && !login)) return;
+    const verdict = await (login ? ofAddress : ofActor)(request);
+    if (verdict.isAllowed || !verdict.isExceeded) return;
+    reply.header('retry-after', String(verdict.ttlInSeconds));
+    throw new CatalystError('TooManyRequests', `More than ${verdict.max} requests in a minute.`, {
+      hint: `Try again in ${verdict.ttlInSeconds} s; to follow what happens, use GET /api/v1/stream.`,
+    });
+  });
+}
+
+/** Whoever reads what not everybody may is on record before they have it. */
+function installNotes(app: Api, noteRead: ApiOptions['noteRead']): void {
+  app.addHook('preHandler', async (request) => {
+    const { sensitive } = request.routeOptions.config ?? {};
+    if (sensitive !== undefined && request.actor) await noteRead?.(request.actor, sensitive);
   });
 }
 
@@ -214,7 +268,18 @@ function openApiHead(version: string) {
         'Alerts in, runbooks act, fixes are verified, everything is on record. Lists are paged by cursor, errors are application/problem+json with a stable code, commands honour Idempotency-Key.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    components: { securitySchemes: { token: { type: 'http' as const, scheme: 'bearer' } } },
-    security: [{ token: [] }],
+    components: {
+      securitySchemes: {
+        token: { type: 'http' as const, scheme: 'bearer' },
+        session: {
+          type: 'apiKey' as const,
+          in: 'cookie' as const,
+          name: '__Host-catalyst-sre',
+          description:
+            'Of a browser that logged in at /auth/login; changes repeat csrf of GET /api/v1/session in a header.',
+        },
+      },
+    },
+    security: [{ token: [] }, { session: [] }],
   };
 }

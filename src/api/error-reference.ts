@@ -43,6 +43,10 @@ export const errorReference: Record<ErrorCode, { meaning: string; remedy: string
     meaning: 'The body is larger than this path takes.',
     remedy: 'For alerts set max_alerts in the Alertmanager receiver, or raise limits.deliveryBytes.',
   },
+  TooManyRequests: {
+    meaning: 'One caller asked too often within a minute; deliveries of alerts are never refused so.',
+    remedy: 'Wait as long as Retry-After says; follow the event stream instead of asking again and again.',
+  },
   RefusedByGuard: {
     meaning: 'A guard said no; details.reason says which and why.',
     remedy: 'Wait until the reason no longer holds, or act by hand knowing it.',

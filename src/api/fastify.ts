@@ -10,6 +10,7 @@ import type {
 import type { Static, TSchema } from 'typebox';
 import { CatalystError } from '../errors.ts';
 import type { Actor, Permission } from './access.ts';
+import type { Session } from './session/session.ts';
 
 interface TypeBoxProvider extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
@@ -31,9 +32,15 @@ declare module 'fastify' {
     access?: Permission | 'public';
     /** True for the doors of alerts: their answers are counted as deliveries. */
     delivery?: boolean;
+    /** True for the doors of people who are not known yet: few requests a minute are let through. */
+    login?: boolean;
+    /** What is read here that not everybody may: who read it is put on record. */
+    sensitive?: string;
   }
   interface FastifyRequest {
     actor: Actor | undefined;
+    /** Of a browser; undefined for a bearer token. */
+    session: Session | undefined;
     /** W3C trace context of this request, for what it starts. */
     traceparent: string | undefined;
     endSpan: ((status: number) => void) | undefined;

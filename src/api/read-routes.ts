@@ -196,7 +196,7 @@ function deadLetterRoute(app: Api, ports: ApiPorts): void {
   app.get(
     '/api/v1/deadletters',
     {
-      config: { access: 'read' },
+      config: { access: 'read', sensitive: 'deliveries that cannot be read' },
       schema: {
         operationId: 'listDeadLetters',
         summary: 'Deliveries that were kept but cannot be read, newest first',

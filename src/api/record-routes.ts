@@ -31,7 +31,7 @@ export function recordRoutes(app: Api, ports: ApiPorts): void {
   app.get(
     '/api/v1/record',
     {
-      config: { access: 'record.read' },
+      config: { access: 'record.read', sensitive: 'the record' },
       schema: {
         operationId: 'readRecord',
         summary: 'Reads the record, oldest first',

@@ -7,6 +7,7 @@ import { CatalystError } from '../errors.ts';
 import type { Metrics } from '../telemetry/meter.ts';
 import { type Api, actorOf } from './fastify.ts';
 import type { Feed } from './feed.ts';
+import type { Sessions } from './session/sessions.ts';
 import { withTimes } from './views.ts';
 
 /** Proxies cut connections that are silent for 30 to 60 s; half of the smallest. */
@@ -20,9 +21,11 @@ export interface StreamOptions {
   feed: Feed;
   clock: Clock;
   metrics?: Metrics | undefined;
+  /** Of browsers: a stream ends with the session that opened it. */
+  sessions?: Pick<Sessions, 'isOpen'> | undefined;
 }
 
-export function streamRoutes(app: Api, { feed, clock, metrics }: StreamOptions): void {
+export function streamRoutes(app: Api, { feed, clock, metrics, sessions }: StreamOptions): void {
   const open = new Set<AbortController>();
   metrics?.observe('streamClients', async () => [{ labels: {}, value: open.size }]);
   app.addHook('preClose', async () => {
@@ -57,7 +60,9 @@ export function streamRoutes(app: Api, { feed, clock, metrics }: StreamOptions):
       raw.on('close', () => client.abort('gone'));
       raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...streamHeaders });
       try {
-        await serve({ raw, feed, clock, organization, start, client });
+        const { session } = request;
+        const isOver = async () => session !== undefined && !(await sessions?.isOpen(session));
+        await serve({ raw, feed, clock, organization, start, client, isOver });
       } finally {
         open.delete(client);
         raw.end();
@@ -91,15 +96,25 @@ interface Client {
   organization: string | undefined;
   start: number;
   client: AbortController;
+  /** Whether the session that opened the stream has ended. */
+  isOver(): Promise<boolean>;
 }
 
-async function serve({ raw, feed, clock, organization, start, client }: Client): Promise<void> {
+async function serve({ raw, feed, clock, organization, start, client, isOver }: Client): Promise<void> {
   let position = start;
+  let asked = clock.monotonic();
   const { signal } = client;
   raw.write(`retry: 2000\nid: ${position}\n\n`);
   while (!signal.aborted) {
     const entries = await nextEntries(feed, position, clock, signal);
     if (signal.aborted) break;
+    if (clock.monotonic() - asked >= heartbeatMs) {
+      asked = clock.monotonic();
+      if (await isOver()) {
+        raw.write(lastEvent('ended', 'The session has ended; log in again.'));
+        return;
+      }
+    }
     position = entries.at(-1)?.seq ?? position;
     const visible = entries.filter((entry) => organization === undefined || entry.organization === organization);
     // An event without data is not shown to the client, but its id is kept: resuming skips what it may not see.
@@ -152,6 +167,6 @@ function eventOf(entry: RecordedEntry): string {
   return `id: ${entry.seq}\nevent: record\ndata: ${JSON.stringify(withTimes(entry, ['at']))}\n\n`;
 }
 
-function lastEvent(event: 'dropped' | 'stopping', sentence: string): string {
+function lastEvent(event: 'dropped' | 'stopping' | 'ended', sentence: string): string {
   return `event: ${event}\ndata: ${JSON.stringify({ sentence })}\n\n`;
 }

@@ -9,6 +9,8 @@ import { createIntake } from '../alert/intake.ts';
 import { createApi } from '../api/api.ts';
 import { createDatabasePorts, createWakeup } from '../api/database-ports.ts';
 import { purgeIdempotencyKeys } from '../api/idempotency-store.ts';
+import { purgeSessions } from '../api/session/session-store.ts';
+import type { Sessions } from '../api/session/sessions.ts';
 import { createLanguage } from '../check/language.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { type OpenDatabase, openDatabase } from '../database/open.ts';
@@ -33,6 +35,7 @@ import type { Config } from './config.ts';
 import { checkHealth } from './health.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { parseListen } from './listen.ts';
+import { openLogin, readNotes } from './login.ts';
 import { startLoop } from './loop.ts';
 import { createObserver } from './observer.ts';
 import type { Environment } from './options.ts';
@@ -59,6 +62,8 @@ export interface App {
   /** Where it listens: `http://127.0.0.1:8080`. */
   url: string;
   database: OpenDatabase;
+  /** Of people with a browser; undefined where nobody can log in. */
+  sessions: Sessions | undefined;
   stop(): Promise<void>;
 }
 
@@ -192,6 +197,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         every: 3_600_000,
         round: async () => {
           await purgeIdempotencyKeys(db, clock.now());
+          await purgeSessions(db, clock.now());
           await forgetDeliveries(db, { receivedBefore: clock.now() - keepDeliveriesFor, limit: 10_000 });
           return false;
         },
@@ -200,6 +206,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
 
     const tokens = [...(await readTokens(config, environment)), ...(options.extraTokens ?? [])];
+    const login = await openLogin(config, { db, clock, log, environment });
     const api = await createApi(
       {
         ...createDatabasePorts(database, clock),
@@ -227,13 +234,16 @@ export async function startApp(options: AppOptions): Promise<App> {
         tracing,
         metricsNeedToken: config.telemetry.metricsNeedToken,
         maxConnections: config.limits.connections,
+        requestsPerMinute: config.limits.requestsPerMinute,
+        noteRead: readNotes(db, clock),
+        ...(login ? { login } : {}),
       },
     );
     life.onStop('http', () => api.close());
     observer.gauges(db, catalog);
     const url = await listen(api, config.listen);
     log.info({ url, version, database: database.kind, runbooks: catalog.all().length }, 'ready');
-    return { url, database, stop: () => life.stop() };
+    return { url, database, sessions: login?.sessions, stop: () => life.stop() };
   } catch (error) {
     await life.stop();
     throw error;

@@ -164,6 +164,82 @@ const Receiver = Type.Object(
   { ...strict, description: 'Who is told: exactly one of webhook, mail.' },
 );
 
+const Oidc = Type.Object(
+  {
+    issuer: Type.String({
+      description: 'Address of the provider, as its metadata says; plain HTTP only on this machine.',
+      pattern: '^https?://[^\\s@?#]+$',
+      maxLength: 2048,
+      examples: ['https://keycloak.example/realms/catalyst'],
+    }),
+    clientId: Type.String({
+      description: 'Client id at the provider.',
+      minLength: 1,
+      maxLength: 255,
+      examples: ['catalyst-sre'],
+    }),
+    clientSecretFile: maybe(
+      file('File that holds the client secret; without one it is a public client.', '/etc/catalyst-sre/oidc-secret'),
+    ),
+    scopes: Type.Array(
+      Type.String({ description: 'A scope.', pattern: '^[\\x21\\x23-\\x5b\\x5d-\\x7e]+$', maxLength: 128 }),
+      {
+        description: 'Scopes to ask for; openid is among them.',
+        default: ['openid', 'profile'],
+        maxItems: 32,
+        contains: { const: 'openid' },
+      },
+    ),
+    usernameClaim: Type.String({
+      description: 'Claim that names the person for good; where people can rename themselves, take sub.',
+      minLength: 1,
+      maxLength: 255,
+      default: 'preferred_username',
+    }),
+    grantsClaim: Type.String({
+      description: 'Dotted path of the claim that lists roles or groups; add it to the ID token or the user info.',
+      minLength: 1,
+      maxLength: 255,
+      default: 'realm_access.roles',
+    }),
+    grants: Type.Array(
+      Type.Object(
+        {
+          value: Type.String({
+            description: 'A value of the claim.',
+            minLength: 1,
+            maxLength: 255,
+            examples: ['/acme/admins'],
+          }),
+          role: words(roles, 'The role it gives.', { examples: ['org-admin'] }),
+          organization: maybe(name('The Organization it is given for.', 'acme')),
+        },
+        { ...strict, description: 'Who has the value has the role.' },
+      ),
+      {
+        description: 'Roles by the values of the claim. Who has none of them is refused.',
+        minItems: 1,
+        maxItems: 10_000,
+      },
+    ),
+  },
+  { ...strict, description: 'An OpenID provider such as Keycloak; publicUrl must be set.' },
+);
+
+const Login = Type.Object(
+  {
+    sessionFor: duration('Longest time a person stays logged in.', '8h'),
+    idleFor: duration('A session nobody uses for so long has ended.', '1h'),
+    links: Type.Boolean({
+      description:
+        'Whether catalyst-sre login makes one-time links: for one person and one machine, because whoever makes links can be two people.',
+      default: false,
+    }),
+    oidc: maybe(Oidc),
+  },
+  { ...strict, description: 'How people log in with a browser.', default: {} },
+);
+
 const Telemetry = Type.Object(
   {
     logLevel: words(logLevels, 'How much is written to standard error.', { default: 'info' }),
@@ -204,6 +280,12 @@ const Limits = Type.Object(
       maximum: 100_000,
       default: 1_000,
     }),
+    requestsPerMinute: Type.Integer({
+      description: 'Requests of one caller in a minute; deliveries of alerts do not count.',
+      minimum: 60,
+      maximum: 10_000_000,
+      default: 6_000,
+    }),
     concurrentRuns: Type.Integer({
       description: 'Runs that work at a time.',
       minimum: 1,
@@ -243,7 +325,8 @@ export function configSchema<I extends TObject>(integrations: I) {
         default: './.catalyst-sre',
       }),
       database: maybe(Database),
-      tokens: Type.Array(Token, { description: 'Who may come in.', maxItems: 1000, default: [] }),
+      tokens: Type.Array(Token, { description: 'Programs that may come in.', maxItems: 1000, default: [] }),
+      login: Login,
       sovereign: Type.Object(
         {
           name: name('Name of the Sovereign.', 'hz-fsn'),

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import type { TObject } from 'typebox';
 import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
-import { organizationRoles } from '../api/access.ts';
+import { misplacedRole, wrongRule } from '../api/session/claims.ts';
 import type { Problem } from '../catalog/resource.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { type Config, configSchema } from './config-schema.ts';
@@ -136,14 +136,12 @@ function crossChecks(config: Config): Complaint[] {
   for (const [i, token] of config.tokens.entries()) {
     one(['tokens', i], token, ['tokenFile', 'tokenEnv']);
     organization(['tokens', i], token.organization);
-    if (organizationRoles.includes(token.role) && token.organization === undefined)
-      say(['tokens', i, 'role'], `The role ${token.role} is a role inside an Organization: give "organization", too.`);
-    if (token.role === 'sovereign-admin' && token.organization !== undefined)
-      say(
-        ['tokens', i, 'role'],
-        'A sovereign-admin is for the whole Sovereign: leave "organization" out, or use org-admin.',
-      );
+    const wrong = misplacedRole(token);
+    if (wrong !== undefined) say(['tokens', i, 'role'], wrong);
   }
+  for (const [path, sentence] of loginComplaints(config)) say(path, sentence);
+  for (const [i, grant] of (config.login.oidc?.grants ?? []).entries())
+    organization(['login', 'oidc', 'grants', i], grant.organization);
   for (const [i, source] of config.catalog.sources.entries()) {
     one(['catalog', 'sources', i], source, ['folder', 'git', 'cluster']);
     organization(['catalog', 'sources', i, 'git'], source.git?.organization);
@@ -157,6 +155,38 @@ function crossChecks(config: Config): Complaint[] {
     one(['notify', 'receivers', i], receiver, ['webhook', 'mail']);
     if (receiver.webhook) one(['notify', 'receivers', i, 'webhook'], receiver.webhook, ['url', 'urlFile']);
     organization(['notify', 'receivers', i], receiver.organization);
+  }
+  return complaints;
+}
+
+/** True for `host:port` of a loopback address, where nobody else can listen in on plain HTTP. */
+export function thisMachine(hostAndPort: string): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(hostAndPort);
+}
+
+function loginComplaints({ login, publicUrl, listen }: Config): [(string | number)[], string][] {
+  const complaints: [(string | number)[], string][] = [];
+  const { oidc, links } = login;
+  if (links && oidc)
+    complaints.push([
+      ['login', 'links'],
+      'With an OpenID provider there are no links: whoever makes one could approve their own plan as somebody else.',
+    ]);
+  if (links && !thisMachine(listen))
+    complaints.push([['login', 'links'], 'Links are for one machine: let "listen" be an address of 127.0.0.1.']);
+  if (publicUrl?.startsWith('http:') && !thisMachine(new URL(publicUrl).host))
+    complaints.push([['publicUrl'], 'A session must not travel over plain HTTP: give an address with https.']);
+  if (!oidc) return complaints;
+  if (publicUrl === undefined)
+    complaints.push([
+      ['login', 'oidc'],
+      '"publicUrl" is missing: the provider has to know where to send people back to.',
+    ]);
+  if (oidc.issuer.startsWith('http:') && !thisMachine(new URL(oidc.issuer).host))
+    complaints.push([['login', 'oidc', 'issuer'], 'The provider must be asked over https.']);
+  for (const [i, grant] of oidc.grants.entries()) {
+    const wrong = wrongRule(grant);
+    if (wrong !== undefined) complaints.push([['login', 'oidc', 'grants', i, 'role'], wrong]);
   }
   return complaints;
 }

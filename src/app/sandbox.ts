@@ -10,7 +10,7 @@ import { hashToken } from '../api/access.ts';
 import { CatalystError } from '../errors.ts';
 import { IntegrationsConfig } from '../integrations/all.ts';
 import { type App, type AppOptions, startApp } from './app.ts';
-import { checkConfig } from './config.ts';
+import { checkConfig, thisMachine } from './config.ts';
 import { writeCliFile } from './listen.ts';
 
 export interface SandboxAppOptions extends Omit<AppOptions, 'config' | 'extraTokens'> {
@@ -27,6 +27,8 @@ export interface SandboxApp extends App {
   sandbox: Sandbox;
   /** A sovereign-admin's token for the command line. */
   token: string;
+  /** An address that logs a browser in, once. */
+  loginUrl: string;
 }
 
 /** Starts a pocket Sovereign and the product configured for it. */
@@ -52,10 +54,15 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       token: tokens.alertmanager,
     });
     await writeCliFile(dataDir, { server: app.url, token: tokens.admin });
+    const link = await app.sessions?.makeLink(
+      { person: 'user/you', role: 'sovereign-admin' },
+      { id: 'token/sandbox', role: 'sovereign-admin' },
+    );
     return {
       ...app,
       sandbox,
       token: tokens.admin,
+      loginUrl: link ? `${app.url}/auth/link/${link.secret}` : app.url,
       stop: async () => {
         await app.stop();
         await sandbox.stop();
@@ -104,6 +111,7 @@ async function configFor(
       notify: { receivers: { oncall: { webhook: { url: `${sandbox.pager.url}/page` } } } },
     },
     telemetry: { logLevel: 'warn' },
+    login: { links: thisMachine(listen) },
   };
   const checked = checkConfig(JSON.stringify(wanted), 'the sandbox', IntegrationsConfig);
   if ('config' in checked) return checked.config;

@@ -35,6 +35,12 @@ export const recordKinds = [
   'catalog.changed',
   'catalog.problem',
   'schedule.missed',
+  'access.loggedIn',
+  'access.loggedOut',
+  'access.roleTaken',
+  'access.linkMade',
+  /** Somebody read what not everybody may: the record itself, or deliveries to the byte. */
+  'access.read',
 ] as const;
 export type RecordKind = (typeof recordKinds)[number];
 

@@ -166,3 +166,16 @@ export function addAudit(program: Command, { io, finish }: ProgramContext): void
     )
     .action(async (flags) => finish(await (await import('./audit.ts')).auditVerify(flags, io)));
 }
+
+export function addLogin(program: Command, { io, finish }: ProgramContext): void {
+  remote(
+    program
+      .command('login')
+      .summary('a link that opens the console, once')
+      .description('Prints a link that logs a browser in as who the token stands for: once, and within an hour.')
+      .option('--person <name>', 'who it is, as the record will name them', 'you')
+      .addOption(output()),
+  )
+    .addHelpText('after', examples(['catalyst-sre login', 'beside npm start, to open the console once more']))
+    .action(async (flags) => finish(await (await import('./login.ts')).login(flags, io)));
+}

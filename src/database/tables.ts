@@ -188,6 +188,25 @@ export interface RecordHeadTable {
   hash: string;
 }
 
+export interface SessionTable {
+  id: string;
+  person: string;
+  method: 'Oidc' | 'Link';
+  grants: JsonColumn;
+  active: number;
+  csrf: string;
+  created_at: Date;
+  last_seen_at: Date;
+  expires_at: Date;
+}
+
+export interface LoginTicketTable {
+  id: string;
+  purpose: 'Link' | 'Oidc';
+  data: JsonColumn;
+  expires_at: Date;
+}
+
 export interface Tables {
   delivery: DeliveryTable;
   alert: AlertTable;
@@ -201,6 +220,8 @@ export interface Tables {
   idempotency_key: IdempotencyKeyTable;
   record: RecordTable;
   record_head: RecordHeadTable;
+  session: SessionTable;
+  login_ticket: LoginTicketTable;
 }
 
 /** The database, outside any transaction. */

@@ -4,10 +4,11 @@
  * without a token, and the old active has to be cloned again. Documented in CloudNativePG's "Replica clusters".
  */
 import { CatalystError, messageOf } from '../../errors.ts';
-import type { CallContext, Json } from '../../integrations/contract.ts';
+import type { CallContext } from '../../integrations/contract.ts';
 import { isObject } from '../../integrations/define.ts';
 import type { KubernetesApi } from '../../integrations/kubernetes/client.ts';
 import type { KubernetesObject } from '../../integrations/kubernetes/objects.ts';
+import type { Json } from '../lease.ts';
 import { patchUnderEpoch } from './epoch-write.ts';
 import { type Authority, type CheckResult, type Component, liveEpoch, type StepOutcome, waitFor } from './layer.ts';
 

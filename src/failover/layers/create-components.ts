@@ -2,9 +2,10 @@
 import { parseDuration } from '../../catalog/duration.ts';
 import type { FailoverComponent, FailoverGroupSpec } from '../../catalog/kinds/failover-group.ts';
 import { CatalystError, messageOf } from '../../errors.ts';
-import type { CallContext, Json } from '../../integrations/contract.ts';
+import type { CallContext } from '../../integrations/contract.ts';
 import type { KubernetesApi } from '../../integrations/kubernetes/client.ts';
 import type { PrometheusClient } from '../../integrations/prometheus/client.ts';
+import type { Json } from '../lease.ts';
 import { createCloudNativePg } from './cloudnativepg.ts';
 import { createExternalLayer } from './external.ts';
 import { createInternalLayer } from './internal.ts';

@@ -17,8 +17,6 @@ export class Gate {
   readonly #elapsed: () => number;
   #epoch = 0;
   #deadline = Number.NEGATIVE_INFINITY;
-  /** The newest epoch that was shut for good: fencing is one-way. */
-  #shutEpoch = 0;
   #why = 'no lease has been seen since the start';
 
   /** `elapsed` counts ms and never stands still, not even while the machine is suspended. */
@@ -28,20 +26,19 @@ export class Gate {
   }
 
   /**
-   * Opens, or stays open, until `deadline` (ms of `elapsed`). False, and nothing changes, for an epoch that is over: older
-   * than one seen, or shut for good. A deadline never moves back within an epoch: an answer that came late says less.
+   * Opens, or stays open, until `deadline` (ms of `elapsed`). False, and nothing changes, for an epoch older than one seen.
+   * That an epoch which was fenced never comes back is the protocol's to keep: a switchover that is taken back opens again.
    */
   extend(epoch: number, deadline: number): boolean {
-    if (epoch < this.#epoch || epoch <= this.#shutEpoch) return false;
-    this.#deadline = epoch === this.#epoch ? Math.max(this.#deadline, deadline) : deadline;
+    if (epoch < this.#epoch) return false;
+    this.#deadline = deadline;
     this.#epoch = epoch;
     return true;
   }
 
-  /** Shuts at once, and for this epoch and all before it for good. */
+  /** Shuts at once. A late word about an older epoch changes nothing. */
   shut(epoch: number, why: string): void {
     if (epoch < this.#epoch) return;
-    this.#shutEpoch = Math.max(this.#shutEpoch, epoch);
     this.#epoch = epoch;
     this.#deadline = Number.NEGATIVE_INFINITY;
     this.#why = why;

@@ -1,7 +1,8 @@
 /** What the three layers have in common: the right to act, and what is said afterwards. */
 import type { Clock } from '../../clock.ts';
 import { CatalystError } from '../../errors.ts';
-import type { CallContext, Json } from '../../integrations/contract.ts';
+import type { CallContext } from '../../integrations/contract.ts';
+import type { Json } from '../lease.ts';
 
 /**
  * The right to change the world for a group. Opening and promoting need a live one; closing and fencing never do, but

@@ -5,8 +5,9 @@
  */
 import { createClient } from '@redis/client';
 import { CatalystError, messageOf } from '../../errors.ts';
-import type { CallContext, Json } from '../../integrations/contract.ts';
+import type { CallContext } from '../../integrations/contract.ts';
 import { isObject } from '../../integrations/define.ts';
+import type { Json } from '../lease.ts';
 import { type CheckResult, type Component, liveEpoch, waitFor } from './layer.ts';
 
 export interface ValkeyOptions {
@@ -206,12 +207,14 @@ function lagOf(label: string, state: Info, activePosition: Json | undefined) {
   if (state.master_link_status !== 'up') {
     if (behind !== undefined && behind <= 0)
       return { seconds: 0, sentence: `${label} has every byte the active last told of.` };
-    return unknown(`its link has been down for ${state.master_link_down_since_seconds ?? '?'} s`);
+    const missing = behind === undefined ? 'the history differs' : `${behind} bytes the active told of are missing`;
+    return unknown(`its link has been down for ${state.master_link_down_since_seconds ?? '?'} s, and ${missing}`);
   }
   if (state.master_sync_in_progress === '1') return unknown('it is resynchronising from the start');
   // The primary pings every 10 s when it has nothing else to say: less than that is not silence.
   const silent = Number(state.master_last_io_seconds_ago);
-  const seconds = behind !== undefined && behind <= 0 ? 0 : silent;
+  // Not a byte behind is 0; with some on the way, a second at least.
+  const seconds = behind !== undefined && behind <= 0 ? 0 : Math.max(1, silent);
   return {
     seconds,
     sentence: `${label} heard from its primary ${silent} s ago${behind && behind > 0 ? `, ${behind} bytes behind its last word` : ''}.`,
