@@ -64,6 +64,7 @@ export class GroupRunner {
   #state: FailoverState;
   #step: Step | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #started = false;
   #handling = false;
   readonly #queue: News[] = [];
   readonly #under = new Set<Promise<void>>();
@@ -115,20 +116,27 @@ export class GroupRunner {
     // What others were told before a crash is taken back first thing, whatever the protocol has to say.
     for (const keeper of this.#keepers.values())
       keeper.want(false, toClose(settings.group, settings.region, undefined));
-    this.tell({
+    this.#started = true;
+    // What was told before is heard after the start.
+    this.#queue.unshift({
       type: 'start',
       incarnation,
       epochFloor: record.highestEpoch(settings.group),
       // Not written down: the protocol then takes it that a promise was given just now, which costs a wait and no risk.
       promiseUntil: undefined,
     });
+    this.#drain();
   }
 
   /** Hands an event to the protocol, stamped with the time of its receipt. */
   tell(news: News): void {
     if (this.#stopping.signal.aborted) return;
     this.#queue.push(news);
-    if (this.#handling) return;
+    this.#drain();
+  }
+
+  #drain(): void {
+    if (this.#handling || !this.#started) return;
     this.#handling = true;
     try {
       for (let next = this.#queue.shift(); next; next = this.#queue.shift()) this.#take(next);

@@ -182,6 +182,12 @@ export const FailoverGroupSpec = Type.Object(
       minItems: 2,
       maxItems: 2,
     }),
+    initialRegion: maybe(
+      Name(
+        'Where the group is active at the very first; afterwards the lease says where it is. Default: the first region.',
+        'hz-fsn-rtz-prod',
+      ),
+    ),
     witnesses: Type.Array(Name('Name of a witness in the configuration of the controller.', 'worker'), {
       description: 'One witness, or a majority of three. The same in both regions.',
       minItems: 1,
