@@ -52,5 +52,99 @@ export type Parameters = Static<typeof Parameters>;
 
 /** The defaults as a value. */
 export const defaultParameters: Parameters = Object.fromEntries(
-  Object.entries(Parameters.properties).map(([name, schema]) => [name, (schema as { default: number }).default]),
+  Object.entries(Parameters.properties).map(([name, schema]) => [name, 'default' in schema ? schema.default : 0]),
 ) as Parameters;
+
+/** A rule a configuration breaks: the inequality with names, with its numbers, and what goes wrong without it. */
+export interface BrokenRule {
+  rule: string;
+  numbers: string;
+  sentence: string;
+}
+
+/**
+ * Every rule the parameters break; none when they may be used. With eps the clock-rate error, a duration L measured here
+ * takes at most L/(1-eps) of real time, and a duration measured there at least L/(1+eps).
+ */
+export function brokenRules(p: Parameters, uses: { resolvers: boolean; promote: boolean }): BrokenRule[] {
+  const slow = (duration: number) => duration / (1 - p.clockError);
+  const fast = (duration: number) => duration / (1 + p.clockError);
+  const rules: (BrokenRule | undefined)[] = [
+    atMost(
+      'R + 3*retry <= L_soft',
+      [p.renewMs, 3 * p.retryMs],
+      [p.softMs],
+      'A renewal must have three more tries before the fence starts.',
+    ),
+    atMost(
+      'L_soft + F <= L_hard',
+      [p.softMs, p.fenceMs],
+      [p.hardMs],
+      'The orderly fence must end before the gates cut.',
+    ),
+    less(
+      'L_hard/(1-eps) < T/(1+eps)',
+      slow(p.hardMs),
+      fast(p.ttlMs),
+      'The slowest clock of the active side must cut before the fastest of the standby takes over.',
+    ),
+    less(
+      'L_hard/(1-eps) < P/(1+eps)',
+      slow(p.hardMs),
+      fast(p.promiseMs),
+      'A promise must outlast what is served on it.',
+    ),
+    atMost('T <= T_wait', [p.ttlMs], [p.waitMs], 'The standby must watch for at least one TTL.'),
+    atMost('poll <= R', [p.pollMs], [p.renewMs], 'The standby must see every renewal.'),
+  ];
+  if (uses.resolvers) {
+    rules.push(
+      atMost(
+        'L_dnsSoft + F <= L_dnsHard',
+        [p.dnsSoftMs, p.fenceMs],
+        [p.dnsHardMs],
+        'The orderly fence must end before the gates cut.',
+      ),
+      atMost(
+        'sample + 2*retry <= L_dnsSoft',
+        [p.dnsSampleMs, 2 * p.retryMs],
+        [p.dnsSoftMs],
+        'One lost round of questions must not fence.',
+      ),
+      less(
+        'L_dnsHard/(1-eps) + sample < H_veto/(1+eps)',
+        slow(p.dnsHardMs) + p.dnsSampleMs,
+        fast(p.dnsVetoMs),
+        'The active side must have cut before resolvers have called it dead for long enough.',
+      ),
+    );
+  }
+  if (uses.promote)
+    rules.push(
+      atMost(
+        '300 s <= H_dns',
+        [300_000],
+        [p.dnsPromoteMs],
+        'A resolver may repeat a failure for 300 s (RFC 9520 §3.2).',
+      ),
+    );
+  return rules.filter((rule) => rule !== undefined);
+}
+
+function atMost(rule: string, left: number[], right: number[], sentence: string): BrokenRule | undefined {
+  const [a, b] = [sum(left), sum(right)];
+  if (a <= b) return undefined;
+  return { rule, numbers: `${left.map(seconds).join(' + ')} = ${seconds(a)} > ${seconds(b)}`, sentence };
+}
+
+function less(rule: string, left: number, right: number, sentence: string): BrokenRule | undefined {
+  return left < right ? undefined : { rule, numbers: `${seconds(left)} >= ${seconds(right)}`, sentence };
+}
+
+function sum(values: number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function seconds(ms: number): string {
+  return `${Number((ms / 1000).toFixed(2))} s`;
+}
