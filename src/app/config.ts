@@ -44,7 +44,9 @@ export async function readText(path: string): Promise<string> {
 
 /** Pure: the configuration with its defaults filled in, or everything that is wrong with it. */
 export function checkConfig<I extends TObject>(text: string, file: string, integrations: I): CheckedConfig<I> {
-  return checkDocument<Config<I>>(text, file, configSchema(integrations), (config) => crossChecks(config as unknown as Config));
+  return checkDocument<Config<I>>(text, file, configSchema(integrations), (config) =>
+    crossChecks(config as unknown as Config),
+  );
 }
 
 /** The same for any schema; `crossChecks` says what holds between fields. */

@@ -167,10 +167,9 @@ export class GroupRunner {
 
   #setGate(effect: EffectOf<'gate'>): void {
     const gate = this.gates[effect.layer];
-    const { group, region } = this.#ports.settings;
     if (!effect.open) {
       gate.shut(effect.epoch, 'this region is not active');
-      this.#keepers.get(effect.layer)?.want(false, toClose(group, region, effect.epoch));
+      this.#keepers.get(effect.layer)?.want(false, this.#closing(effect.epoch));
       return;
     }
     if (gate.extend(effect.epoch, effect.deadline))
@@ -180,6 +179,13 @@ export class GroupRunner {
       );
   }
 
+  /** At the start whatever is there was left by somebody who is gone, under whatever epoch. */
+  #closing(epoch: number): Authority {
+    const { group, region } = this.#ports.settings;
+    const boot = this.#state.hold === undefined && this.#state.fence?.reason === 'BootFence';
+    return toClose(group, region, boot ? undefined : epoch);
+  }
+
   #authority(epoch: number, live: () => boolean): Authority {
     const { group, region } = this.#ports.settings;
     return {
@@ -187,7 +193,7 @@ export class GroupRunner {
       region,
       epoch,
       demand: () => {
-        if (this.#state.maxEpoch === epoch && live()) return;
+        if (this.#state.hold?.epoch === epoch && live()) return;
         throw new CatalystError('RefusedByGuard', `${group}: epoch ${epoch} is over; nothing is done under it.`, {
           details: { reason: 'StaleEpoch' },
         });
@@ -280,7 +286,7 @@ export class GroupRunner {
 
   async #component(effect: EffectOf<'component'>): Promise<void> {
     const { request, component: name, action, epoch, deadline, token } = effect;
-    const { elapsed, clock, settings } = this.#ports;
+    const { elapsed, clock } = this.#ports;
     const component = this.#ports.components.find((one) => one.name === name);
     const outcome = (result: 'done' | 'failed', sentence: string, handover: Json = null) =>
       this.tell({ type: 'component', request, outcome: result, sentence, token: handover });
@@ -288,9 +294,7 @@ export class GroupRunner {
     const limit = deadline === undefined ? componentLimitMs : deadline - elapsed();
     const context: CallContext = { clock, signal: this.#limit(limit) };
     const authority =
-      deadline === undefined
-        ? toClose(settings.group, settings.region, epoch)
-        : this.#authority(epoch, () => elapsed() < deadline);
+      deadline === undefined ? this.#closing(epoch) : this.#authority(epoch, () => elapsed() < deadline);
     try {
       const done = await act(component, action, context, authority, token);
       outcome('done', done.sentence, done.handover ?? null);
@@ -328,12 +332,17 @@ export class GroupRunner {
     return { positions: readPayload(newest?.lease?.payload).positions, aliveAt: newest?.seenAt };
   }
 
+  get #released(): boolean {
+    const { hold, fence, releasing } = this.#state;
+    return hold === undefined && releasing === undefined && (fence === undefined || fence.confirmed);
+  }
+
   /** Closes everything, releases the lease where it is held, and waits for it a while. */
   async stop(reason: string): Promise<void> {
     this.tell({ type: 'stop', reason });
     const { clock, elapsed } = this.#ports;
     const until = elapsed() + releaseLimitMs;
-    while (!this.#state.stopped && elapsed() < until) await clock.sleep(50);
+    while (!this.#released && elapsed() < until) await clock.sleep(50);
     this.#stopping.abort();
     clearTimeout(this.#timer);
     for (const layer of layers) this.gates[layer].shut(this.#state.maxEpoch, 'the controller has stopped');

@@ -3,7 +3,7 @@ import { parseDuration } from '../catalog/duration.ts';
 import type { FailoverGroupSpec } from '../catalog/kinds/failover-group.ts';
 import { componentProblems } from './layers/create-components.ts';
 import { signals } from './layers/signals.ts';
-import { admissionProblems, defaultParameters, type Parameters } from './parameters.ts';
+import { brokenRules, defaultParameters, type Parameters } from './parameters.ts';
 import type { FailoverSettings } from './protocol.ts';
 
 export interface GroupDeclaration {
@@ -75,7 +75,9 @@ export function groupProblems(
     say(`dnsFallback ${dnsFallback} needs "resolvers" in the configuration.`);
   if (dnsFallback === 'promote' && spec.acknowledgeUnsafePromote !== unsafeAcknowledgement)
     say(`dnsFallback promote can make two regions active; set acknowledgeUnsafePromote to "${unsafeAcknowledgement}".`);
-  for (const rule of admissionProblems(parametersOf(spec))) say(rule);
+  const uses = { resolvers: known.resolvers.length > 0, promote: dnsFallback === 'promote' };
+  for (const { rule, numbers, sentence } of brokenRules(parametersOf(spec), uses))
+    say(`the times break the rule ${rule} (${numbers}). ${sentence}`);
   for (const { sentence } of componentProblems(spec)) say(sentence);
   return problems;
 }
