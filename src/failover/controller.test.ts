@@ -97,7 +97,7 @@ async function region(name: string, witness: MemoryWitness, mode: Parameters<typ
     record: await openRecordFile(path, () => Date.now()),
     elapsed: () => performance.now(),
     clock: systemClock,
-    log: createLog({ level: 'silent' }),
+    log: createLog({ level: 'info', destination: { write: (line: string) => void said.push(line.trim()) } }),
   });
   return { controller, path };
 }
@@ -105,10 +105,15 @@ async function region(name: string, witness: MemoryWitness, mode: Parameters<typ
 const gateOf = async (controller: Controller) => (await fetch(`${controller.url}/gate/orders`)).status === 200;
 const groupOf = (controller: Controller) => controller.status().groups[0];
 
+/** A takeover takes some four seconds with these times. */
+const limitMs = 30_000;
+/** What both controllers said, for the message of a failure. */
+const said: string[] = [];
+
 async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
-  const limit = performance.now() + 60_000;
+  const limit = performance.now() + limitMs;
   while (!(await look())) {
-    if (performance.now() > limit) assert.fail(`not within a minute: ${what}`);
+    if (performance.now() > limit) assert.fail(`not within ${limitMs / 1000} s: ${what}\n${said.slice(-20).join('\n')}`);
     await systemClock.sleep(50);
   }
 }
