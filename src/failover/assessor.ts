@@ -21,13 +21,15 @@ export interface AssessorPorts {
   ownChecks: () => CheckResult[];
   elapsed: () => number;
   clock: Clock;
+  /** Between rounds, ms. */
+  everyMs: number;
   /** Whether this region is active, what the active last told, and when it was last seen to renew (elapsed ms). */
   world: () => { active: boolean; positions: Json; aliveAt: number | undefined };
   onAssessment: (assessment: Assessment) => void;
 }
 
-/** Often enough for an RPO of some seconds, rare enough to be no load. */
-const lagEveryMs = 5_000;
+/** Often enough for an RPO of some seconds, rare enough to be no load; and each renewal is to carry a new position. */
+export const longestLagRoundMs = 5_000;
 /** Notes §6.1: continuous, every minute. */
 const checksEveryMs = 60_000;
 /** Limit for one look at one component. */
@@ -70,7 +72,9 @@ export function startAssessor(ports: AssessorPorts): Assessor {
     const { aliveAt } = ports.world();
     latest = {
       checks: [...ports.ownChecks(), ...checks],
-      components: components.map((one) => rpoVerdict(one, histories.get(one.name), elapsed(), aliveAt)),
+      components: components.map((one) =>
+        active ? ownData(one) : rpoVerdict(one, histories.get(one.name), elapsed(), aliveAt),
+      ),
       positions: own,
     };
     ports.onAssessment(latest);
@@ -79,7 +83,7 @@ export function startAssessor(ports: AssessorPorts): Assessor {
   const loop = (async () => {
     while (!stopping.signal.aborted) {
       await look();
-      await clock.sleep(lagEveryMs, stopping.signal).catch(() => {});
+      await clock.sleep(ports.everyMs, stopping.signal).catch(() => {});
     }
   })();
   return {
@@ -97,6 +101,11 @@ async function checked(one: Component | TrafficLayer, context: CallContext): Pro
     .catch((error: unknown): CheckResult[] => [
       { check: `${one.name}-readable`, verdict: 'unknown', sentence: `${one.name}: ${messageOf(error)}.` },
     ]);
+}
+
+/** The active region has the data that counts: nothing is missing here. */
+function ownData({ name, rpoSeconds }: Component): RpoReading {
+  return { component: name, verdict: 'ok', seconds: 0, rpoSeconds, sentence: `${name}: this region is active.` };
 }
 
 function isMap(value: Json): value is { readonly [key: string]: Json } {

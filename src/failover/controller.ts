@@ -8,15 +8,16 @@ import { CatalystError } from '../errors.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics, metricsContentType } from '../telemetry/meter.ts';
 import type { MetricKey } from '../telemetry/metrics.ts';
-import { type Assessor, startAssessor } from './assessor.ts';
+import { type Assessor, longestLagRoundMs, startAssessor } from './assessor.ts';
 import { commandEvent } from './commands.ts';
+import { refusedApproval, refusedSwitchover } from './consent-decision.ts';
 import { type Door, type DoorToken, openDoor } from './door.ts';
 import { type EventVotes, GroupRunner, type Protocol } from './group-runner.ts';
 import { type GroupDeclaration, settingsOf } from './group-settings.ts';
 import { createComponents, createTrafficLayers, type LayerPorts } from './layers/create-components.ts';
 import type { CheckResult } from './layers/layer.ts';
 import { planOf } from './plan.ts';
-import type { FailoverSettings, Layer, PeerMessage } from './protocol.ts';
+import type { FailoverEvent, FailoverSettings, FailoverState, Layer, PeerMessage } from './protocol.ts';
 import type { RecordFile } from './record-file.ts';
 import { type GroupStatus, groupStatus } from './status.ts';
 import type { Witness } from './witness/witness.ts';
@@ -135,6 +136,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     command: (group, verb, actor, body) => {
       const found = groupNamed(group);
       const event = commandEvent(verb, actor, body, statusOf(found));
+      refuseCommand(found.runner.state, { ...event, at: elapsed() } as FailoverEvent);
       log.info({ group, verb, actor }, 'command');
       found.runner.tell(event);
       return statusOf(found);
@@ -157,6 +159,17 @@ export async function startController(options: ControllerOptions): Promise<Contr
   };
 }
 
+/** Says at once what the protocol would refuse; it looks again by itself. Throws RefusedByGuard. */
+function refuseCommand(state: FailoverState, event: FailoverEvent): void {
+  const refused =
+    event.type === 'switchover'
+      ? refusedSwitchover({ at: event.at, state })
+      : event.type === 'approve'
+        ? refusedApproval(state, event)
+        : undefined;
+  if (refused !== undefined) throw new CatalystError('RefusedByGuard', refused, { details: { reason: event.type } });
+}
+
 function createGroup(declaration: GroupDeclaration, options: ControllerOptions, metrics: Metrics): RunningGroup {
   const { region, resolvers, elapsed, clock, record, log, probe, send } = options;
   const settings = settingsOf(declaration, region, resolvers);
@@ -164,6 +177,7 @@ function createGroup(declaration: GroupDeclaration, options: ControllerOptions, 
   const place = { group: name, region, peer: settings.peer, fenceBudgetMs: settings.parameters.fenceMs };
   const components = createComponents(spec, place, options.layers);
   const traffic = createTrafficLayers(spec, place, options.layers);
+  let said: string | undefined;
   let begun: { kind: 'takeover' | 'switchover'; at: number } | undefined;
   const runner = new GroupRunner({
     settings,
@@ -178,7 +192,9 @@ function createGroup(declaration: GroupDeclaration, options: ControllerOptions, 
     elapsed,
     clock,
     onStep: ({ reason, sentence }) => {
-      log.info({ group: name, region, reason }, sentence);
+      // The sentence counts seconds down; a line for each change of the reason is enough.
+      if (reason !== said) log.info({ group: name, region, reason }, sentence);
+      said = reason;
       if (reason === 'Acquiring') begun ??= { kind: 'takeover', at: elapsed() };
       if (reason === 'SwitchingOver') begun ??= { kind: 'switchover', at: elapsed() };
       if (begun && ['ActiveOnLease', 'Fenced', 'PeerActive', 'WaitingForRelease'].includes(reason)) {
@@ -195,9 +211,10 @@ function createGroup(declaration: GroupDeclaration, options: ControllerOptions, 
   const assessor = startAssessor({
     components,
     traffic,
-    ownChecks: () => ownChecks(settings, runner, elapsed(), options),
+    ownChecks: () => ownChecks(settings, runner, elapsed()),
     elapsed,
     clock,
+    everyMs: Math.min(longestLagRoundMs, settings.parameters.renewMs),
     world: () => ({ active: runner.state.hold !== undefined, ...runner.lastWord() }),
     onAssessment: (assessment) =>
       runner.tell({
@@ -216,12 +233,7 @@ function createGroup(declaration: GroupDeclaration, options: ControllerOptions, 
 }
 
 /** What the controller knows by itself: that whom it depends on answers. */
-function ownChecks(
-  settings: FailoverSettings,
-  runner: GroupRunner,
-  now: number,
-  options: ControllerOptions,
-): CheckResult[] {
+function ownChecks(settings: FailoverSettings, runner: GroupRunner, now: number): CheckResult[] {
   const results: CheckResult[] = [];
   for (const witness of settings.witnesses) {
     const at = runner.state.witnesses[witness]?.answeredAt;
@@ -232,12 +244,6 @@ function ownChecks(
       sentence: fresh ? `Witness ${witness} answers.` : `Witness ${witness} does not answer.`,
     });
   }
-  if (options.send === undefined)
-    results.push({
-      check: 'peer-configured',
-      verdict: 'failed',
-      sentence: 'No peer is configured: an outage of the witness fences the active region.',
-    });
   return results;
 }
 

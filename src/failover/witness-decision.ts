@@ -148,12 +148,13 @@ function learnHistory({ at, state }: Turn, lease: Lease): void {
 /** Reads every witness whose turn it is; exactly when an observed lease has been still for long enough, too. */
 export function poll(turn: Turn): void {
   const { at, state } = turn;
-  const { retryMs, waitMs } = state.settings.parameters;
+  const { pollMs, retryMs, waitMs } = state.settings.parameters;
   for (const witness of state.settings.witnesses) {
     const view = viewOf(turn, witness);
     if (view.reading && at - view.reading.sentAt < 2 * retryMs) continue;
     const ripe = view.seenAt === undefined ? never : view.seenAt + waitMs;
-    const unreadSinceRipe = at >= ripe && view.answeredAt < ripe && view.nextReadAt - at > retryMs / 2;
+    // Asked, not answered: one that refuses at once would otherwise be asked again at once, without end.
+    const unreadSinceRipe = at >= ripe && view.nextReadAt - pollMs < ripe && view.nextReadAt - at > retryMs / 2;
     if (at >= view.nextReadAt || unreadSinceRipe) askWitness(turn, witness);
   }
 }

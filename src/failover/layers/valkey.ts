@@ -38,7 +38,6 @@ type Info = Readonly<Record<string, string>>;
 export function createValkey(options: ValkeyOptions): Effects {
   const { address, peerAddress } = options;
   const here = createServerClient(options, address);
-  const there = createServerClient(options, peerAddress);
   const info = async (context: CallContext) => replicationOf(await here.send(context, ['INFO', 'replication']));
   const label = `Valkey ${address}`;
 
@@ -91,28 +90,20 @@ export function createValkey(options: ValkeyOptions): Effects {
 
     divergence: async (context, lastPosition) => divergenceOf(label, await info(context), lastPosition),
 
-    checks: async (context) => {
-      const results: CheckResult[] = [];
-      for (const [client, where] of [
-        [here, address],
-        [there, peerAddress],
-      ] as const)
-        results.push(
-          await client.send(context, ['INFO', 'server']).then(
-            (text): CheckResult => supportsFailover(where, String(text)),
-            (error: unknown): CheckResult => ({
-              check: 'valkey-reachable',
-              verdict: 'unknown',
-              sentence: `Valkey ${where}: ${messageOf(error)}.`,
-            }),
-          ),
-        );
-      return results;
-    },
+    // This region's own server only: the other one may be what was lost.
+    checks: async (context) => [
+      await here.send(context, ['INFO', 'server']).then(
+        (text): CheckResult => supportsFailover(address, String(text)),
+        (error: unknown): CheckResult => ({
+          check: 'valkey-reachable',
+          verdict: 'unknown',
+          sentence: messageOf(error),
+        }),
+      ),
+    ],
 
     close: async () => {
       here.close();
-      there.close();
     },
   };
 }

@@ -145,7 +145,10 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'a first write is refused once there is a lease': async (register) => {
     const first = await register.claim();
-    return refusedWith(await register.write(register.clients[1], undefined, register.taken(undefined, 'check-b')), first);
+    return refusedWith(
+      await register.write(register.clients[1], undefined, register.taken(undefined, 'check-b')),
+      first,
+    );
   },
   'a renewal that comes twice is applied once, and is recognised by its nonce': async (register) => {
     const first = await register.claim();
@@ -157,7 +160,8 @@ const checks: Readonly<Record<string, Check>> = {
   'a renewal that comes after a takeover is refused': async (register) => {
     const first = await register.claim();
     const takeover = register.taken(first, 'check-b');
-    if ((await register.write(register.clients[1], first, takeover)).result !== 'applied') return 'a takeover was refused';
+    if ((await register.write(register.clients[1], first, takeover)).result !== 'applied')
+      return 'a takeover was refused';
     return refusedWith(await register.write(register.clients[0], first, register.renewed(first)), takeover);
   },
   'a write is seen by everybody as soon as it is answered': async (register) => {
@@ -166,9 +170,11 @@ const checks: Readonly<Record<string, Check>> = {
     for (let i = 0; i < 10; i++) {
       const next = register.renewed(held);
       const [writer, reader] = i % 2 === 0 ? register.clients : [register.clients[1], register.clients[0]];
-      if ((await register.write(writer, held, next)).result !== 'applied') return 'a renewal of the current version was refused';
+      if ((await register.write(writer, held, next)).result !== 'applied')
+        return 'a renewal of the current version was refused';
       const { lease } = await register.read(reader);
-      if (lease?.nonce !== next.nonce) return `version ${next.seq} was answered, and a read after that showed ${lease?.seq}`;
+      if (lease?.nonce !== next.nonce)
+        return `version ${next.seq} was answered, and a read after that showed ${lease?.seq}`;
       held = next;
     }
     return undefined;
@@ -181,7 +187,10 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'a lease keeps its content': async (register) => {
     const first = await register.claim();
-    const payload = { positions: { postgres: '0/3000148', text: 'ünï "quoted" \\ line\nend' }, list: [1, 2.5, null, true] };
+    const payload = {
+      positions: { postgres: '0/3000148', text: 'ünï "quoted" \\ line\nend' },
+      list: [1, 2.5, null, true],
+    };
     const next: Lease = { ...register.renewed(first), payload };
     await register.write(register.clients[0], first, next);
     const { lease } = await register.read(register.clients[1]);

@@ -91,7 +91,9 @@ async function connect({ url, tls }: PostgresWitnessOptions): Promise<Pool> {
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   try {
-    const { rows } = await pool.query("SELECT pg_is_in_recovery() AS standby, to_regclass('catalyst_lease') IS NOT NULL AS ready");
+    const { rows } = await pool.query(
+      "SELECT pg_is_in_recovery() AS standby, to_regclass('catalyst_lease') IS NOT NULL AS ready",
+    );
     const { standby, ready } = rows[0] as { standby: boolean; ready: boolean };
     if (standby)
       throw new CatalystError('UpstreamRefused', 'The PostgreSQL of the witness is a standby, which shows the past.', {
