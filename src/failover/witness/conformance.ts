@@ -148,14 +148,7 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'a first write is refused once there is a lease': async (register) => {
     const first = await register.claim();
-<<<<<<< HEAD
-    return refusedWith(
-      await register.write(register.clients[1], undefined, register.taken(undefined, 'check-b')),
-      first,
-    );
-=======
     return refusedWith(await register.write(register.clients[1], undefined, register.taken(undefined)), first);
->>>>>>> witness
   },
   'a renewal that comes twice is applied once, and is recognised by its nonce': async (register) => {
     const first = await register.claim();
@@ -166,11 +159,7 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'a renewal that comes after a takeover is refused': async (register) => {
     const first = await register.claim();
-<<<<<<< HEAD
-    const takeover = register.taken(first, 'check-b');
-=======
     const takeover = register.taken(first);
->>>>>>> witness
     if ((await register.write(register.clients[1], first, takeover)).result !== 'applied')
       return 'a takeover was refused';
     return refusedWith(await register.write(register.clients[0], first, register.renewed(first)), takeover);

@@ -95,16 +95,6 @@ async function connect({ url, tls }: PostgresWitnessOptions): Promise<Pool> {
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   try {
-<<<<<<< HEAD
-    const { rows } = await pool.query(
-      "SELECT pg_is_in_recovery() AS standby, to_regclass('catalyst_lease') IS NOT NULL AS ready",
-    );
-    const { standby, ready } = rows[0] as { standby: boolean; ready: boolean };
-    if (standby)
-      throw new CatalystError('UpstreamRefused', 'The PostgreSQL of the witness is a standby, which shows the past.', {
-        hint: 'Point the witness at the primary.',
-      });
-=======
     const { rows } = await pool.query(durability);
     const { standby, fsync, commit, ready } = rows[0] as {
       standby: boolean;
@@ -115,7 +105,6 @@ async function connect({ url, tls }: PostgresWitnessOptions): Promise<Pool> {
     if (standby) throw unfit('is a standby, which shows the past', 'Point the witness at the primary.');
     if (fsync === 'off' || commit === 'off')
       throw unfit('forgets commits in a crash', 'Turn fsync on, and leave synchronous_commit out of the URL.');
->>>>>>> witness
     if (!ready) await pool.query(table).catch(unlessMadeMeanwhile);
     return pool;
   } catch (error) {
