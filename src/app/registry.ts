@@ -8,6 +8,9 @@ export function createRegistry(options: ProcessOptions): Registry {
   return {
     version,
     serve: async (flags, io) => (await import('./serve.ts')).serve(flags, version, io),
+    failover: async (flags, io) => (await import('./failover.ts')).runFailover(flags, version, io),
+    gate: async (flags, io) => (await import('./gate.ts')).runGate(flags, io),
+    verifyFailoverRecord: async (path) => (await import('../failover/record-file.ts')).verifyRecordFile(path),
     checkConfig: async (path) => {
       const [{ checkConfig, readText }, { IntegrationsConfig }] = await Promise.all([
         import('./config.ts'),
@@ -18,9 +21,16 @@ export function createRegistry(options: ProcessOptions): Registry {
     lintRunbooks: async (paths) => (await import('./offline.ts')).lintRunbooks(paths),
     explainRunbooks: async (paths) => (await import('./offline.ts')).explainRunbooks(paths),
     testRunbooks: async (paths, signal) => (await import('./offline.ts')).testRunbooks(paths, signal),
-    listDrills: async () => (await import('./drill.ts')).drills(),
-    runDrill: async (name, onEvent, signal) =>
-      (await import('./drill.ts')).runDrill(name, onEvent, signal, { environment, version, clock: systemClock }),
+    listDrills: async () => [
+      ...(await import('./drill.ts')).drills(),
+      ...(await import('../failover/drill/drill.ts')).failoverDrills(),
+    ],
+    runDrill: async (name, onEvent, signal, drillOptions) => {
+      const { isFailoverDrill, runFailoverDrill } = await import('../failover/drill/drill.ts');
+      if (isFailoverDrill(name))
+        return runFailoverDrill(name, onEvent, signal, { clock: systemClock, speed: drillOptions?.speed ?? 1 });
+      return (await import('./drill.ts')).runDrill(name, onEvent, signal, { environment, version, clock: systemClock });
+    },
     renderers: {
       crds: {
         description: 'custom resource definitions of the kinds a cluster may hold',

@@ -10,6 +10,8 @@ import type { Explanation, Registry } from './registry.ts';
 
 export interface OfflineFlags {
   output: string;
+  /** Of failover drills. */
+  speed?: number;
   color?: ColourChoice;
 }
 type Offered<K extends keyof Registry> = NonNullable<Registry[K]>;
@@ -189,6 +191,7 @@ export async function drill(name: string, flags: OfflineFlags, run: Offered<'run
       else io.out(text);
     },
     io.signal,
+    flags.speed === undefined ? {} : { speed: flags.speed },
   );
   if (asData) await printData(io, { drill: name, ...result }, format);
   else {

@@ -14,6 +14,11 @@ export const output = () => new Option('-o, --output <format>', 'table, wide, js
 export const colour = () =>
   new Option('--color <when>', 'colour: auto, always or never').choices(['auto', 'always', 'never']).default('auto');
 
+export const speed = () =>
+  new Option('--speed <factor>', 'failover drills: how many times shorter than the handbook the times are')
+    .default(5)
+    .argParser(Number);
+
 /** Flags of every command that talks to a server. */
 export function remote(command: Command): Command {
   return command

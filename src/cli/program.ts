@@ -3,7 +3,8 @@
  * there at once.
  */
 import { Argument, Command } from 'commander';
-import { colour, examples, output, type ProgramContext, remote } from './program-parts.ts';
+import { addFailover, addGate } from './program-failover.ts';
+import { colour, examples, output, type ProgramContext, remote, speed } from './program-parts.ts';
 import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
 import type { ServeOptions } from './registry.ts';
 
@@ -26,6 +27,8 @@ Data goes to standard output, messages to standard error.
 Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification failed, 5 refused by a guard.`,
     );
   addServer(program, context);
+  addFailover(program, context);
+  addGate(program, context);
   addRead(program, context);
   addIncident(program, context);
   addRun(program, context);
@@ -162,16 +165,18 @@ function addDrill(program: Command, { io, registry, finish }: ProgramContext): v
   if (!listDrills || !runDrill) return;
   program
     .command('drill')
-    .summary('a game day on the sandbox')
-    .description('Breaks something in the sandbox on purpose, and shows what the product does about it.')
+    .summary('a game day on the sandbox, or between two pocket regions')
+    .description('Breaks something on purpose, in the sandbox or in one of two pocket regions, and shows what happens.')
     .argument('<name>', 'name of the drill, or list')
     .addOption(output())
     .addOption(colour())
+    .addOption(speed())
     .addHelpText(
       'after',
       examples(
         ['catalyst-sre drill list', 'what there is'],
         ['catalyst-sre drill openbao-sealed', 'watch one; exit code 4 when it fails'],
+        ['catalyst-sre drill region-loss', 'two regions and a witness on this machine'],
       ),
     )
     .action(async (name: string, flags) => {

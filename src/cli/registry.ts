@@ -73,6 +73,23 @@ export interface DrillResult {
   measured: Readonly<Record<string, string>>;
 }
 
+export interface GateOptions {
+  group: string;
+  controller: string;
+  listen: string;
+  /** `LISTEN=TARGET` pairs. */
+  protect: readonly string[];
+}
+
+/** Whether a record file is what was written. */
+export interface RecordVerdict {
+  intact: boolean;
+  entries: number;
+  head?: string;
+  brokenAt?: number;
+  sentence?: string;
+}
+
 export interface RenderedFile {
   /** Relative to `--out`. */
   path: string;
@@ -83,6 +100,12 @@ export interface Registry {
   version: string;
   /** Resolves when the server has stopped. */
   serve?(options: ServeOptions, io: CliIo): Promise<void>;
+  /** The failover controller of one region; resolves when it has stopped. */
+  failover?(options: { config: string }, io: CliIo): Promise<void>;
+  /** The gate beside a workload; resolves when it has stopped. */
+  gate?(options: GateOptions, io: CliIo): Promise<void>;
+  /** Recomputes the chain of a controller's record file. */
+  verifyFailoverRecord?(path: string): Promise<RecordVerdict>;
   /** Everything that is wrong with a configuration file. */
   checkConfig?(path: string): Promise<readonly Problem[]>;
   lintRunbooks?(paths: readonly string[]): Promise<LintReport>;
@@ -93,7 +116,12 @@ export interface Registry {
   testRunbooks?(paths: readonly string[], signal: AbortSignal): Promise<TestReport>;
   listDrills?(): Promise<readonly { name: string; description: string }[]>;
   /** Throws NotFound for a name that is none. */
-  runDrill?(name: string, onEvent: (event: DrillEvent) => void, signal: AbortSignal): Promise<DrillResult>;
+  runDrill?(
+    name: string,
+    onEvent: (event: DrillEvent) => void,
+    signal: AbortSignal,
+    options?: { speed?: number },
+  ): Promise<DrillResult>;
   /** Generators by name: `crds`, `rbac`. */
   renderers?: Readonly<Record<string, { description: string; render(): Promise<readonly RenderedFile[]> }>>;
 }

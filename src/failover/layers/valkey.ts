@@ -3,7 +3,6 @@
  * swaps the roles. Unplanned: REPLICAOF NO ONE on the replica. The fence makes a primary a replica of nothing reachable,
  * so that it takes no write, whatever its persisted configuration says.
  */
-import { createClient } from '@redis/client';
 import { CatalystError, messageOf } from '../../errors.ts';
 import type { CallContext } from '../../integrations/contract.ts';
 import { isObject } from '../../integrations/define.ts';
@@ -117,6 +116,8 @@ interface ServerClient {
 function createServerClient({ password }: ValkeyOptions, address: string): ServerClient {
   const [host, port] = split(address);
   const make = async () => {
+    // Loaded with the first server: most controllers have none.
+    const { createClient } = await import('@redis/client');
     const secret = await password?.();
     const client = createClient({
       socket: { host, port: Number(port), connectTimeout: commandLimitMs, reconnectStrategy: false },
