@@ -15,7 +15,7 @@ const mayKnow = {
   audit: ['database', 'integrations/contract'],
   alert: ['database', 'audit', 'integrations/contract'],
   incident: ['alert', 'catalog', 'database', 'audit', 'integrations/contract'],
-  notify: ['database', 'audit', 'integrations/contract'],
+  notify: ['catalog', 'database', 'audit', 'integrations/contract'],
   failover: ['catalog', 'integrations', 'telemetry'],
   run: ['alert', 'incident', 'catalog', 'check', 'guard', 'notify', 'database', 'audit', 'integrations/contract'],
 };

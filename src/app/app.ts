@@ -16,6 +16,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { type OpenDatabase, openDatabase } from '../database/open.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { newId } from '../ids.ts';
+import { escalateDue } from '../incident/escalation.ts';
 import { checkDue } from '../incident/incident-check.ts';
 import { createIncidentService } from '../incident/incident-service.ts';
 import { createIntegrations, type IntegrationsConfig } from '../integrations/all.ts';
@@ -32,6 +33,7 @@ import { createTracing } from '../telemetry/trace.ts';
 import { openCatalog } from './catalog.ts';
 import { commandPorts } from './commands.ts';
 import type { Config } from './config.ts';
+import { escalationPorts } from './escalation.ts';
 import { checkHealth } from './health.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { parseListen } from './listen.ts';
@@ -187,9 +189,18 @@ export async function startApp(options: AppOptions): Promise<App> {
       }),
       startLoop({
         ...everyLoop,
+        name: 'escalations',
+        every: 1_000,
+        round: async () =>
+          (await escalateDue(escalationPorts({ db, clock, catalog, publicUrl: config.publicUrl }))) > 0,
+      }),
+      startLoop({
+        ...everyLoop,
         name: 'incidents',
         every: 5_000,
-        round: async () => (await checkDue({ db, clock, oracle: { confirmFiring: world.confirmFiring } })).length > 0,
+        round: async () =>
+          (await checkDue({ db, clock, oracle: { confirmFiring: world.confirmFiring }, types: catalog.types })).length >
+          0,
       }),
       startLoop({
         ...everyLoop,

@@ -4,6 +4,7 @@ import { type Catalog, createCatalog } from '../catalog/catalog.ts';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import { loadDocuments } from '../catalog/document.ts';
 import { parseDuration } from '../catalog/duration.ts';
+import { businessCalendarKind } from '../catalog/kinds/business-calendar.ts';
 import type { Runbook } from '../catalog/kinds/runbook.ts';
 import { parseMatcher } from '../catalog/matcher.ts';
 import { compileRunbook } from '../catalog/runbook-compile.ts';
@@ -52,12 +53,17 @@ export async function openCatalog(ports: CatalogPorts): Promise<OpenCatalog> {
     onError,
   });
   await catalog.start();
-  let types = incidentTypesOf(catalog.incidentTypes(), parseMatcher);
+  const typesNow = () =>
+    incidentTypesOf(catalog.incidentTypes(), parseMatcher, undefined, catalog.resources(businessCalendarKind));
+  let types = typesNow();
   catalog.onChange(() => {
-    types = incidentTypesOf(catalog.incidentTypes(), parseMatcher);
+    types = typesNow();
   });
   return Object.assign(catalog, {
-    types: { forAlert: (labels, organization) => types.forAlert(labels, organization) } satisfies IncidentTypes,
+    types: {
+      forAlert: (labels, organization) => types.forAlert(labels, organization),
+      calendarFor: (organization) => types.calendarFor(organization),
+    } satisfies IncidentTypes,
     compile: cached((document) => recompile(document, language)),
   });
 }

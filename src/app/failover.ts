@@ -3,20 +3,21 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { loadDocuments } from '../catalog/document.ts';
 import type { FailoverGroupSpec } from '../catalog/kinds/failover-group.ts';
 import type { CliIo } from '../cli/io.ts';
+import type { Clock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
-import { configurationProblems, FailoverConfiguration, type WitnessConfiguration } from '../failover/configuration.ts';
-import { startController } from '../failover/controller.ts';
+import { configurationProblems, FailoverConfiguration } from '../failover/configuration.ts';
+import { type Controller, startController } from '../failover/controller.ts';
 import { createElapsed } from '../failover/elapsed.ts';
 import { createState, step } from '../failover/failover-decision.ts';
 import { type GroupDeclaration, groupProblems } from '../failover/group-settings.ts';
-import { signingKey } from '../failover/keys.ts';
 import type { LayerPorts } from '../failover/layers/create-components.ts';
 import { failoverFieldManager } from '../failover/layers/epoch-write.ts';
 import { openRecordFile } from '../failover/record-file.ts';
-import type { Witness } from '../failover/witness/witness.ts';
-import { readAuthority } from '../integrations/endpoint.ts';
+import { createPeerDoor, listenForPeers } from '../failover/peer/door.ts';
+import { createPeerSender } from '../failover/peer/sender.ts';
+import { openWitness, regionKey } from '../failover/witness/open.ts';
 import { createSecrets, type Secrets, secretReference } from '../integrations/secrets.ts';
-import { createLog } from '../telemetry/log.ts';
+import { createLog, type Log } from '../telemetry/log.ts';
 import { checkDocument, readText } from './config.ts';
 import { parseListen } from './listen.ts';
 
@@ -39,6 +40,10 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     }),
   );
   const layers = await layerPorts(config, secrets);
+  const { clock } = io;
+  const key = regionKey(config, secrets);
+  const log = createLog({ level: config.logLevel });
+  const sender = config.peer && createPeerSender({ region, peer: config.peer, key, clock });
   const controller = await startController({
     region,
     version,
@@ -46,16 +51,17 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     groups,
     tokens,
     protocol: { initial: createState, step },
-    witnesses: await Promise.all(config.witnesses.map((witness) => createWitness(witness, config, secrets, io))),
+    witnesses: config.witnesses.map((witness) => openWitness(witness, { region, key, secrets, clock })),
     resolvers: [],
     probe: undefined,
-    send: undefined,
+    send: sender && ((group, message) => sender.send(group, message, AbortSignal.timeout(messageLimitMs))),
     layers,
-    record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => io.clock.now()),
+    record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
     elapsed: createElapsed(),
-    clock: io.clock,
-    log: createLog({ level: config.logLevel }),
+    clock,
+    log,
   });
+  const peerDoor = config.peer && (await openPeerDoor(config.peer, region, groups, controller, clock, log));
   io.err(`The failover controller of ${region} listens at ${controller.url}.`);
   await new Promise<void>((done) => {
     if (io.signal.aborted) return done();
@@ -63,6 +69,30 @@ export async function runFailover(options: FailoverOptions, version: string, io:
   });
   io.err('Stopping: everything is closed and the lease is given back first.');
   await controller.stop('asked to stop');
+  await peerDoor?.close();
+  sender?.close();
+}
+
+/** A message that takes longer than a retry of a renewal comes too late to be of use. */
+const messageLimitMs = 2_000;
+
+async function openPeerDoor(
+  peer: NonNullable<FailoverConfiguration['peer']>,
+  region: string,
+  groups: readonly GroupDeclaration[],
+  controller: Controller,
+  clock: Clock,
+  log: Log,
+) {
+  const door = createPeerDoor({
+    region,
+    peers: [peer],
+    knows: (group, from) => groups.some(({ name, spec }) => name === group && spec.regions.includes(from)),
+    receive: controller.receive,
+    clock,
+    log,
+  });
+  return listenForPeers(door, parseListen(peer.listen), log);
 }
 
 /** @throws CatalystError InvalidResource with every problem, each with its line. */
@@ -82,7 +112,7 @@ async function readFailoverConfig(path: string): Promise<FailoverConfiguration> 
 async function readGroups(config: FailoverConfiguration, configPath: string): Promise<GroupDeclaration[]> {
   const found: GroupDeclaration[] = [];
   const problems: string[] = [];
-  const known = { witnesses: config.witnesses.map(({ name }) => name), resolvers: [], peer: undefined };
+  const known = { witnesses: config.witnesses.map(({ name }) => name), resolvers: [], peer: config.peer?.region };
   for (const file of config.groups) {
     const path = isAbsolute(file) ? file : join(configPath, '..', file);
     const { resources, problems: wrong } = loadDocuments(await readText(path), { source: 'configuration', file: path });
@@ -101,31 +131,6 @@ async function readGroups(config: FailoverConfiguration, configPath: string): Pr
   throw new CatalystError('InvalidResource', `The groups are wrong: ${problems.join(' ')}`, {
     hint: 'Nothing was started: a lease whose margins do not add up is worse than none.',
   });
-}
-
-async function createWitness(
-  { name, http, etcd }: WitnessConfiguration,
-  config: FailoverConfiguration,
-  secrets: Secrets,
-  { clock }: CliIo,
-): Promise<Witness> {
-  const authority = (file: string | undefined) =>
-    file === undefined ? {} : { tls: async () => ({ ca: await readAuthority(`witness ${name}`, file) }) };
-  if (http) {
-    const { createHttpWitness } = await import('../failover/witness/http.ts');
-    const file = config.identity?.keyFile ?? '';
-    return createHttpWitness({
-      name,
-      url: http.url,
-      region: config.region,
-      key: async () => signingKey(await secrets.read({ file })),
-      clock,
-      ...authority(http.caFile),
-    });
-  }
-  const { createEtcdWitness } = await import('../failover/witness/etcd.ts');
-  const { url = '', prefix = '', caFile } = etcd ?? {};
-  return createEtcdWitness({ name, endpoint: { baseUrl: url, ...authority(caFile) }, prefix, clock });
 }
 
 /** What the layers need, loaded only where it is configured. */

@@ -4,7 +4,7 @@ import { createPage, type Deliver } from '../notify/notify.ts';
 import type { CreatePage } from '../run/run-context.ts';
 
 /** Stands for the receiver that the configuration makes the default, whichever that is when the page goes out. */
-const defaultReceiver = 'default';
+export const defaultReceiver = 'default';
 
 /** Writes the engine's pages into the outbox, for the default receiver. */
 export const toDefaultReceiver: CreatePage = async (tx, page, now) =>
@@ -16,7 +16,7 @@ export function pagesThrough(pager: Notify['pager']): Deliver {
     if (!pager) throw new CatalystError('NotConfigured', 'Nobody can be paged: integrations.notify is not configured.');
     await pager.deliver(
       receiver === defaultReceiver ? undefined : receiver,
-      { key: page.id, title: page.subject, text: page.body },
+      { key: page.id, title: page.subject, text: page.body, severity: page.severity },
       signal,
     );
   };

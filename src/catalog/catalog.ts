@@ -9,7 +9,7 @@ import type { CompiledRunbook } from './compiled-runbook.ts';
 import type { IncidentType } from './kinds/incident-type.ts';
 import { type Compile, type Load, nothingYet, type SourceState, takeSnapshot, verdictsOf } from './last-good.ts';
 import { type CatalogView, mergeSources } from './merge.ts';
-import type { Problem } from './resource.ts';
+import type { Kind, Problem, Resource } from './resource.ts';
 import { type CatalogSource, type SourceSnapshot, sourceProblem } from './source.ts';
 
 /** Long enough for a small fetch over a slow line; the product must be there for alerts soon, runbooks or not. */
@@ -43,6 +43,8 @@ export interface Catalog {
   all(): readonly CompiledRunbook[];
   /** Every IncidentType that counts for somebody. */
   incidentTypes(): readonly IncidentType[];
+  /** Every document of a kind that counts for somebody, validated against the kind's schema; ordered by name. */
+  resources<R extends Resource>(kind: Kind): readonly R[];
   /** What is wrong, of all sources, ordered by source and place. */
   problems(): readonly Problem[];
   /** Grows by one with each change of documents or problems. */
@@ -141,6 +143,7 @@ export function createCatalog(options: CatalogOptions): Catalog {
     find: (name, organization) => view.find(name, organization),
     all: () => view.all,
     incidentTypes: () => view.incidentTypes,
+    resources: <R extends Resource>(kind: Kind) => view.resources(kind) as readonly R[],
     problems: () => view.problems,
     get revision() {
       return revision;

@@ -172,6 +172,8 @@ const schemas = new Map<string, TSchema>(
   ]),
 );
 
+const checks = new Map(kinds.map((kind) => [kind.kind, kind.check?.bind(kind)]));
+
 function check(
   value: unknown,
   origin: Origin,
@@ -198,6 +200,9 @@ function check(
     problem('error', p.rule, p.sentence, p.atKey ? positions.key(p.path) : positions.value(p.path)),
   );
   if (problems.length > 0) return { problems };
+  const unsaid = checks.get(document.kind)?.(document.spec as never) ?? [];
+  if (unsaid.length > 0)
+    return { problems: unsaid.map((p) => problem('error', p.rule, p.sentence, positions.value(p.path))) };
   const { source, organization, revision, file } = origin;
   const provenance = {
     source,

@@ -1,8 +1,19 @@
 /** The kinds of documents a catalog knows. A new kind is a file in `kinds/` and a line here. */
+import { businessCalendarKind } from './kinds/business-calendar.ts';
+import { escalationPolicyKind } from './kinds/escalation-policy.ts';
 import { failoverGroupKind } from './kinds/failover-group.ts';
 import { incidentTypeKind } from './kinds/incident-type.ts';
+import { onCallScheduleKind } from './kinds/on-call-schedule.ts';
 import { runbookKind } from './kinds/runbook.ts';
 import { runbookTestKind } from './kinds/runbook-test.ts';
 import type { Kind } from './resource.ts';
 
-export const kinds: readonly Kind[] = [runbookKind, incidentTypeKind, runbookTestKind, failoverGroupKind];
+export const kinds: readonly Kind[] = [
+  runbookKind,
+  incidentTypeKind,
+  runbookTestKind,
+  businessCalendarKind,
+  onCallScheduleKind,
+  escalationPolicyKind,
+  failoverGroupKind,
+];

@@ -3,7 +3,7 @@ import type { CompiledRunbook } from './compiled-runbook.ts';
 import { type IncidentType, incidentTypeKind } from './kinds/incident-type.ts';
 import { runbookKind } from './kinds/runbook.ts';
 import { keyOf, problemOf, type Served, type SourceState } from './last-good.ts';
-import type { Problem } from './resource.ts';
+import type { Kind, Problem, Resource } from './resource.ts';
 import { byCodeUnits } from './source.ts';
 
 export interface RankedSource {
@@ -24,6 +24,8 @@ export interface CatalogView {
   readonly all: readonly CompiledRunbook[];
   /** Every IncidentType that counts for somebody, in the same order. */
   readonly incidentTypes: readonly IncidentType[];
+  /** Every document of a kind that counts for somebody, in the same order. */
+  resources(kind: Kind): readonly Resource[];
   /** Ordered by source, file, line and column. */
   readonly problems: readonly Problem[];
   /** The same text for two catalogs that say the same. */
@@ -84,10 +86,9 @@ export function mergeSources(sources: readonly RankedSource[]): CatalogView {
     },
     find: (name, organization) => sightFor(organization).get(`${runbookKind.kind}/${name}`)?.served.runbook,
     all: runbooksOf(served),
-    incidentTypes: served.flatMap(({ resource }) =>
-      // Validated against the schema of its kind when it was loaded.
-      resource.kind === incidentTypeKind.kind ? [resource as IncidentType] : [],
-    ),
+    // Validated against the schema of its kind when it was loaded.
+    incidentTypes: resourcesOf(served, incidentTypeKind) as readonly IncidentType[],
+    resources: (kind) => resourcesOf(served, kind),
     problems,
     fingerprint: JSON.stringify([served.map(({ resource }) => [keyOf(resource), resource.provenance]), problems]),
   };
@@ -129,6 +130,10 @@ function firstOfEach(ranked: readonly Ranked[]): Sight {
 
 function runbooksOf(served: readonly Served[]): readonly CompiledRunbook[] {
   return served.flatMap(({ runbook }) => (runbook === undefined ? [] : [runbook]));
+}
+
+function resourcesOf(served: readonly Served[], { kind }: Kind): readonly Resource[] {
+  return served.flatMap(({ resource }) => (resource.kind === kind ? [resource] : []));
 }
 
 /** All there is to say. */

@@ -45,6 +45,16 @@ export interface Kind {
   description: string;
   /** Schema of `spec`. */
   spec: TSchema;
+  /** Errors that a schema cannot say, in a document that fits it. Paths begin at `spec`. */
+  check?(spec: never): readonly SpecProblem[];
+}
+
+/** What is wrong inside a `spec`. */
+export interface SpecProblem {
+  rule: string;
+  /** From `spec` on: `['spec', 'timeZone']`. */
+  path: readonly (string | number)[];
+  sentence: string;
 }
 
 /** What is wrong with a document, where, and in words that say what to do. */

@@ -10,10 +10,15 @@ import { CatalystError, messageOf } from '../errors.ts';
 import { lockDataDirectory } from './directory-lock.ts';
 import * as spine from './migrations/0001-spine.ts';
 import * as sessions from './migrations/0002-sessions.ts';
+import * as escalation from './migrations/0003-escalation.ts';
 import type { Database, Tables } from './tables.ts';
 
 /** Migrations in order. A released one is never edited. */
-const migrations: Record<string, Migration> = { '0001-spine': spine, '0002-sessions': sessions };
+const migrations: Record<string, Migration> = {
+  '0001-spine': spine,
+  '0002-sessions': sessions,
+  '0003-escalation': escalation,
+};
 
 export type DatabaseLocation =
   /** `postgres://user@host/database`. */

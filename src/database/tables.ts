@@ -58,8 +58,11 @@ export interface IncidentTable {
   resolved_by: Nullable<string>;
   resolved_how: Nullable<'Verified' | 'Checked' | 'Person' | 'Forced'>;
   resolution: Nullable<string>;
+  clock_from: Date;
   respond_by: Date;
   escalated_at: Nullable<Date>;
+  escalate_at: Nullable<Date>;
+  escalation_step: number;
   check_at: Nullable<Date>;
   check_outcome: Nullable<string>;
   check_sentence: Nullable<string>;

@@ -3,6 +3,8 @@ import Type, { type Static } from 'typebox';
 import { KubernetesConfig } from '../integrations/kubernetes/schema.ts';
 import { PrometheusConfig } from '../integrations/prometheus/schema.ts';
 import { secretProperties } from '../integrations/secrets.ts';
+import { publicKeyPattern } from './keys.ts';
+import { regionKeyProperties, WitnessConfig, witnessProblems } from './witness/config.ts';
 import { logLevels } from '../telemetry/log.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -33,49 +35,23 @@ const Password = Type.Object(
   { ...strict, description: 'The password of a component that is spoken to directly (Valkey).' },
 );
 
-const Witness = Type.Object(
+const Peer = Type.Object(
   {
-    name: name('Name of the witness, as groups call it.', 'worker'),
-    http: maybe(
-      Type.Object(
-        {
-          url: Type.String({
-            description: 'Its URL.',
-            pattern: '^https?://',
-            maxLength: 2048,
-            examples: ['https://witness.acme.example'],
-          }),
-          caFile: maybe(
-            path('Certificate authority (PEM), where it is none of the system.', '/etc/catalyst-sre/witness-ca.pem'),
-          ),
-        },
-        {
-          ...strict,
-          description: '`catalyst-sre witness`, or the Worker of `deploy/witness-cloudflare`. Needs identity.keyFile.',
-        },
-      ),
-    ),
-    etcd: maybe(
-      Type.Object(
-        {
-          url: Type.String({
-            description: 'Its client URL.',
-            pattern: '^https?://',
-            maxLength: 2048,
-            examples: ['https://etcd.third.example:2379'],
-          }),
-          caFile: maybe(path('Certificate authority (PEM).', '/etc/catalyst-sre/etcd-ca.pem')),
-          prefix: Type.String({
-            description: 'Keys begin with it.',
-            maxLength: 128,
-            default: '/catalyst-sre/failover/',
-          }),
-        },
-        { ...strict, description: 'etcd 3.4 or newer, outside both regions.' },
-      ),
-    ),
+    region: name('Cluster name of the other region.', 'hz-hel-rtz-prod'),
+    url: Type.String({
+      description: 'Where its controller takes messages.',
+      pattern: '^https?://',
+      maxLength: 2048,
+      examples: ['http://failover.hz-hel.acme.example:8481'],
+    }),
+    publicKey: Type.String({ description: 'Its public key, as `catalyst-sre witness key` prints it.', pattern: publicKeyPattern }),
+    listen: address('Where messages of the peer are taken.', '0.0.0.0:8481', { default: '127.0.0.1:8481' }),
   },
-  { ...strict, description: 'A witness: exactly one of http, etcd.' },
+  {
+    ...strict,
+    description:
+      'The controller of the other region. With its promise the active region outlives an outage of the witness. Needs privateKeyFile or privateKeyEnv.',
+  },
 );
 
 export const FailoverConfiguration = Type.Object(
@@ -93,44 +69,33 @@ export const FailoverConfiguration = Type.Object(
     }),
     tokens: Type.Array(Token, { description: 'Who may ask and command.', maxItems: 64, default: [] }),
     passwords: Type.Array(Password, { description: 'Passwords of components.', maxItems: 64, default: [] }),
-    witnesses: Type.Array(Witness, {
+    ...regionKeyProperties,
+    witnesses: Type.Array(WitnessConfig, {
       description: 'What keeps the leases, outside both regions.',
       minItems: 1,
       maxItems: 16,
     }),
-    identity: maybe(
-      Type.Object(
-        { keyFile: path('File with the Ed25519 private key of this region (PEM).', '/etc/catalyst-sre/region.pem') },
-        { ...strict, description: 'Who this region is, to witnesses.' },
-      ),
-    ),
+    peer: maybe(Peer),
     kubernetes: maybe(KubernetesConfig),
     prometheus: maybe(PrometheusConfig),
   },
   { ...strict, title: 'Configuration of `catalyst-sre failover`' },
 );
 export type FailoverConfiguration = Static<typeof FailoverConfiguration>;
-export type WitnessConfiguration = FailoverConfiguration['witnesses'][number];
 
 /** What holds between fields, by path: said in the words of the rule it breaks. */
 export function configurationProblems(
   config: FailoverConfiguration,
 ): { path: (string | number)[]; sentence: string }[] {
   const problems: { path: (string | number)[]; sentence: string }[] = [];
-  const names = new Set<string>();
-  for (const [i, witness] of config.witnesses.entries()) {
-    const at = ['witnesses', i];
-    if (names.has(witness.name))
-      problems.push({ path: [...at, 'name'], sentence: `The name "${witness.name}" is used twice.` });
-    names.add(witness.name);
-    if (Number(witness.http !== undefined) + Number(witness.etcd !== undefined) !== 1)
-      problems.push({ path: at, sentence: `Witness ${witness.name} needs exactly one of http, etcd.` });
-    if (witness.http && config.identity === undefined)
-      problems.push({
-        path: at,
-        sentence: `Witness ${witness.name} knows regions by their keys: set "identity.keyFile".`,
-      });
-  }
+  const signs = config.privateKeyFile !== undefined || config.privateKeyEnv !== undefined;
+  for (const sentence of witnessProblems(config.witnesses)) problems.push({ path: ['witnesses'], sentence });
+  if (!signs && config.witnesses.some(({ http }) => http !== undefined))
+    problems.push({ path: ['witnesses'], sentence: 'A witness of ours knows regions by their keys: set "privateKeyFile".' });
+  if (config.peer && !signs)
+    problems.push({ path: ['peer'], sentence: 'Messages to the peer are signed: set "privateKeyFile".' });
+  if (config.peer?.region === config.region)
+    problems.push({ path: ['peer', 'region'], sentence: 'The peer is this very region.' });
   for (const [i, token] of config.tokens.entries())
     if (Number('tokenFile' in token) + Number('tokenEnv' in token) !== 1)
       problems.push({ path: ['tokens', i], sentence: `Token ${token.name} needs exactly one of tokenFile, tokenEnv.` });

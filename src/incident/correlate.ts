@@ -5,9 +5,10 @@
 import type { Alert, EpisodeChange } from '../alert/alert.ts';
 import { countFiring, linkAlerts } from '../alert/alert-store.ts';
 import type { RecordEntry } from '../audit/record.ts';
+import type { BusinessCalendarSpec } from '../catalog/kinds/business-calendar.ts';
 import type { Tx } from '../database/tables.ts';
 import { newId } from '../ids.ts';
-import { type Incident, respondBy, type Severity } from './incident.ts';
+import type { Incident, Severity } from './incident.ts';
 import {
   correlateAlert,
   correlationKey,
@@ -20,6 +21,7 @@ import {
 import { incidentEntry } from './incident-entry.ts';
 import { lockIncidents, saveIncidents } from './incident-store.ts';
 import type { IncidentTypeMatch, IncidentTypes } from './incident-types.ts';
+import { respondBy } from './response-clock.ts';
 
 /** An incident that changed for people. Runbooks triggered by `incident:` start on `Opened`. */
 export interface TouchedIncident {
@@ -178,7 +180,12 @@ class Batch {
   }
 
   #openFor(alert: Alert, match: IncidentTypeMatch, key: string, title: string, sentence: string): Incident {
-    const incident = newIncident(alert.organization, match, key, title, this.#now);
+    const incident = newIncident(
+      alert.organization,
+      match,
+      { key, title, calendar: this.#calendarOf(alert) },
+      this.#now,
+    );
     this.#put(incident);
     this.#openedIds.add(incident.id);
     this.#touch('Opened', incident.id, match, alert);
@@ -200,7 +207,10 @@ class Batch {
       told = `${sentence} The mitigation did not hold.`;
     }
     if (raisedTo) {
-      next = { ...next, severity: raisedTo, respondBy: Math.min(incident.respondBy, respondBy(raisedTo, this.#now)) };
+      const due = respondBy(raisedTo, this.#now, this.#calendarOf(alert));
+      // The policy of the new severity may have a step that is due already.
+      const escalateAt = next.acknowledgedAt === undefined ? this.#now : undefined;
+      next = { ...next, severity: raisedTo, respondBy: Math.min(incident.respondBy, due), escalateAt };
       const raised = `Its severity was raised from ${incident.severity} to ${raisedTo} by ${alert.name}.`;
       this.#record(incident.id, 'incident.severityChanged', raised, { from: incident.severity, to: raisedTo });
     }
@@ -228,11 +238,15 @@ class Batch {
       this.#place(alert);
       return;
     }
-    this.#change(reopen(incident, this.#now));
+    this.#change(reopen(incident, this.#now, this.#calendarOf(alert)));
     this.#touch('Reopened', incident.id, this.#placeOf(alert).match, alert);
     this.#record(incident.id, 'incident.reopened', `It was reopened. ${alert.name}: ${decision.sentence}`, {
       alertId: alert.id,
     });
+  }
+
+  #calendarOf({ organization }: Alert): BusinessCalendarSpec {
+    return this.#types.calendarFor(organization);
   }
 
   #touch(kind: TouchedIncident['kind'], incidentId: string, match: IncidentTypeMatch, alert: Alert): void {
@@ -271,8 +285,7 @@ class Batch {
 function newIncident(
   organization: string | undefined,
   match: IncidentTypeMatch,
-  key: string,
-  title: string,
+  { key, title, calendar }: { key: string; title: string; calendar: BusinessCalendarSpec },
   now: number,
 ): Incident {
   return {
@@ -291,8 +304,11 @@ function newIncident(
     resolvedBy: undefined,
     resolvedHow: undefined,
     resolution: undefined,
-    respondBy: respondBy(match.severity, now),
+    clockFrom: now,
+    respondBy: respondBy(match.severity, now, calendar),
     escalatedAt: undefined,
+    escalateAt: now,
+    escalationStep: 0,
     checkAt: now + recheckAfter,
     checkOutcome: undefined,
     checkSentence: undefined,
@@ -302,7 +318,7 @@ function newIncident(
 }
 
 /** The incident, open again: its response clock starts anew. */
-export function reopen(incident: Incident, now: number): Incident {
+export function reopen(incident: Incident, now: number, calendar: BusinessCalendarSpec): Incident {
   return {
     ...incident,
     state: unsettledState(incident),
@@ -311,8 +327,12 @@ export function reopen(incident: Incident, now: number): Incident {
     resolvedBy: undefined,
     resolvedHow: undefined,
     resolution: undefined,
-    respondBy: respondBy(incident.severity, now),
+    clockFrom: now,
+    respondBy: respondBy(incident.severity, now, calendar),
     escalatedAt: undefined,
+    // Who has acknowledged it is on it still.
+    escalateAt: incident.acknowledgedAt === undefined ? now : undefined,
+    escalationStep: 0,
     checkAt: now + recheckAfter,
     checkOutcome: undefined,
     checkSentence: undefined,

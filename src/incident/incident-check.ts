@@ -17,6 +17,7 @@ import { resolution } from './incident-command.ts';
 import { type CheckAnswer, type CheckDecision, clearFor, decideCheck } from './incident-decision.ts';
 import { incidentEntry } from './incident-entry.ts';
 import { claimChecks, lockIncidents, saveIncidents } from './incident-store.ts';
+import type { IncidentTypes } from './incident-types.ts';
 
 /** Incidents of one step; the loop comes again at once while there are more. */
 const checksAtOnce = 20;
@@ -41,9 +42,10 @@ export async function checkDue(options: {
   db: Database;
   clock: Clock;
   oracle: FiringOracle;
+  types: Pick<IncidentTypes, 'calendarFor'>;
   signal?: AbortSignal;
 }): Promise<CheckedIncident[]> {
-  const { db, clock, oracle, signal } = options;
+  const { db, clock, oracle, types, signal } = options;
   const now = clock.now();
   const due = await claimChecks(db, { now, claimedUntil: now + claimFor, limit: checksAtOnce });
   const checked: CheckedIncident[] = [];
@@ -51,7 +53,9 @@ export async function checkDue(options: {
     signal?.throwIfAborted();
     const alerts = askable(incident, await alertsOfIncidents(db, [incident.id]));
     const answers = await askAll(alerts, oracle, clock, signal);
-    checked.push(await db.transaction().execute((tx) => conclude(tx, incident, alerts, answers, clock.now())));
+    checked.push(
+      await db.transaction().execute((tx) => conclude(tx, { seen: incident, alerts, answers, types }, clock.now())),
+    );
   }
   return checked;
 }
@@ -128,11 +132,15 @@ async function ask(
   }
 }
 
+interface Asked {
+  alerts: readonly Alert[];
+  answers: readonly CheckAnswer[];
+  types: Pick<IncidentTypes, 'calendarFor'>;
+}
+
 async function conclude(
   tx: Tx,
-  seen: Incident,
-  alerts: readonly Alert[],
-  answers: readonly CheckAnswer[],
+  { seen, alerts, answers, types }: Asked & { seen: Incident },
   now: number,
 ): Promise<CheckedIncident> {
   await holdProcessing(tx);
@@ -144,7 +152,7 @@ async function conclude(
   }
   const step =
     incident.state === 'Resolved'
-      ? await concludeResolved(tx, incident, alerts, answers, now)
+      ? await concludeResolved(tx, incident, { alerts, answers, types }, now)
       : concludeOpen(incident, answers, now);
   if (step.over)
     await closeAlerts(
@@ -211,8 +219,7 @@ function concludeOpen(incident: Incident, answers: readonly CheckAnswer[], now: 
 async function concludeResolved(
   tx: Tx,
   incident: Incident,
-  alerts: readonly Alert[],
-  answers: readonly CheckAnswer[],
+  { alerts, answers, types }: Asked,
   now: number,
 ): Promise<Step> {
   const reportedSince = alerts.some((alert) => alert.lastSeen > (incident.resolvedAt ?? now));
@@ -232,7 +239,7 @@ async function concludeResolved(
     return { outcome: 'Clear', sentence, next, entries: [], over: answers.every((a) => a.answer === 'notFiring') };
   }
   const sentence = `${still.alertName} is still reported as firing after the incident was resolved: ${still.sentence}`;
-  const next = { ...reopen(incident, now), version: incident.version + 1 };
+  const next = { ...reopen(incident, now, types.calendarFor(incident.organization)), version: incident.version + 1 };
   const data = { answers: evidenceOf(answers) };
   const entry = {
     at: now,

@@ -10,7 +10,7 @@ import type { Json } from '../integrations/contract.ts';
 import type { Incident, ResolvedHow } from './incident.ts';
 import { recheckAfter, settleTime } from './incident-decision.ts';
 import { incidentEntry } from './incident-entry.ts';
-import { lockIncidents, lockUnanswered, saveIncidents } from './incident-store.ts';
+import { lockIncidents, saveIncidents } from './incident-store.ts';
 
 /** Who does what to which incident, and when. */
 export interface Command {
@@ -39,6 +39,7 @@ export async function acknowledge(tx: Tx, command: Command): Promise<Commanded> 
       state: incident.state === 'Open' ? 'Acknowledged' : incident.state,
       acknowledgedAt: command.now,
       acknowledgedBy: command.actor,
+      escalateAt: undefined,
     },
     kind: 'incident.acknowledged',
     sentence: `${command.actor} acknowledged it.`,
@@ -139,43 +140,17 @@ export async function resolveVerified(tx: Tx, fix: VerifiedFix): Promise<Command
   });
 }
 
-/** Says that the incident needs someone else, or more of them. Whoever is to be told is told by a page. */
+/** Says that the incident needs someone else, or more of them: everybody its policy has left is told at once. */
 export async function escalate(tx: Tx, command: Command & { reason: string }): Promise<Commanded> {
   const incident = await load(tx, command);
   if (incident.state === 'Resolved') throw resolvedAlready(incident);
   return change(tx, incident, command, {
-    next: { escalatedAt: command.now },
+    // As if its time had run out now.
+    next: { respondBy: command.now, escalatedAt: undefined, escalateAt: command.now },
     kind: 'incident.escalated',
     sentence: `${command.actor} escalated it: ${command.reason}`,
     data: { reason: command.reason },
   });
-}
-
-/**
- * Escalates, once each, the open incidents nobody acknowledged within their response time. The caller pages for them in
- * the same transaction.
- */
-export async function escalateUnanswered(
-  tx: Tx,
-  options: { now: number; limit: number },
-): Promise<{ incidents: Incident[]; entries: RecordEntry[] }> {
-  const overdue = await lockUnanswered(tx, options.now, options.limit);
-  const incidents = overdue.map((incident) => ({
-    ...incident,
-    escalatedAt: options.now,
-    version: incident.version + 1,
-  }));
-  await saveIncidents(tx, incidents);
-  const entries = incidents.map((incident) =>
-    incidentEntry(incident, {
-      at: options.now,
-      kind: 'incident.escalated',
-      actor: 'engine',
-      sentence: `It was escalated: nobody acknowledged this ${incident.severity} by ${new Date(incident.respondBy).toISOString()}.`,
-      data: { respondBy: new Date(incident.respondBy).toISOString() },
-    }),
-  );
-  return { incidents, entries };
 }
 
 /** The fields of a resolved incident. */
@@ -190,6 +165,7 @@ export function resolution(
     resolvedBy: actor,
     resolvedHow: how,
     resolution: sentence,
+    escalateAt: undefined,
     checkAt: undefined,
     clearSince: undefined,
   };

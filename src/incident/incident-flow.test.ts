@@ -1,6 +1,6 @@
 /** Deliveries become incidents, and incidents end: the steps together, on a database. */
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, before, beforeEach, describe, test } from 'node:test';
 import { sql } from 'kysely';
 import { openTestDatabase } from '../../test/open-test-database.ts';
 import { listAlerts } from '../alert/alert-store.ts';
@@ -11,13 +11,15 @@ import { VirtualClock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import type { FiringOracle } from '../integrations/contract.ts';
 import { type Correlated, correlate } from './correlate.ts';
+import { type EscalationPage, escalateDue } from './escalation.ts';
 import type { Incident } from './incident.ts';
 import { checkDue } from './incident-check.ts';
-import { escalateUnanswered, resolveVerified } from './incident-command.ts';
+import { resolveVerified } from './incident-command.ts';
 import { clearFor, recheckAfter, settleTime } from './incident-decision.ts';
 import { createIncidentService, type IncidentService } from './incident-service.ts';
 import { getIncident, listIncidents } from './incident-store.ts';
 import type { IncidentTypes } from './incident-types.ts';
+import { defaultCalendar } from './response-clock.ts';
 
 let database: OpenDatabase;
 let service: IncidentService;
@@ -36,6 +38,7 @@ const minute = 60_000;
 const actor = 'user/sre';
 /** Every alert is a type of its own, told apart by namespace. */
 const types: IncidentTypes = {
+  calendarFor: () => defaultCalendar,
   forAlert: (labels) => ({
     type: labels.type ?? labels.alertname ?? '',
     known: true,
@@ -101,7 +104,8 @@ const oracle = (
     sentence: 'as the test says',
   }),
 });
-const check = (answer: Parameters<typeof oracle>[0]) => checkDue({ db: database.db, clock, oracle: oracle(answer) });
+const check = (answer: Parameters<typeof oracle>[0]) =>
+  checkDue({ db: database.db, clock, types, oracle: oracle(answer) });
 
 test('alerts of one kind and place share an incident, opened once', async () => {
   assert.deepEqual(touched(await deliver([firing({ pod: 'a' }), firing({ pod: 'b' })])), [['Opened', 'A', 2]]);
@@ -221,7 +225,7 @@ test('a system that does not answer within the limit is "unknown"', async () => 
       return new Promise(() => {});
     },
   };
-  const checking = checkDue({ db: database.db, clock, oracle: silent });
+  const checking = checkDue({ db: database.db, clock, types, oracle: silent });
   await asked.promise;
   await clock.advance(30_000);
   assert.deepEqual(
@@ -241,7 +245,7 @@ test('an incident that changes while its alerts are asked about is asked about a
     },
   };
   assert.deepEqual(
-    (await checkDue({ db: database.db, clock, oracle: slow })).map((c) => c.outcome),
+    (await checkDue({ db: database.db, clock, types, oracle: slow })).map((c) => c.outcome),
     ['Changed'],
   );
   assert.equal((await only()).checkAt, clock.now() + clearFor);
@@ -349,18 +353,102 @@ test('acknowledging, noting and escalating grow the version; an old one is refus
   ]);
 });
 
-test('an incident nobody acknowledges in time is escalated once', async () => {
-  await deliver([firing({}), firing({ namespace: 'b' })]);
-  const [first] = await listIncidents(database.db, { limit: 1 });
-  await service.acknowledge({ incidentId: first?.id ?? '', actor });
-  const escalate = () =>
-    database.db.transaction().execute((tx) => escalateUnanswered(tx, { now: clock.now(), limit: 10 }));
-  assert.equal((await escalate()).incidents.length, 0);
-  await clock.advance(4 * 60 * minute);
-  const { incidents, entries } = await escalate();
-  assert.equal(incidents.length, 1);
-  assert.match(entries[0]?.sentence ?? '', /nobody acknowledged this P3 by/);
-  assert.equal((await escalate()).incidents.length, 0);
+describe('escalation', () => {
+  const policy = {
+    name: 'urgent',
+    steps: [
+      { after: 2 * minute, notify: [{ schedule: 'sre' }] },
+      { after: 10 * minute, notify: [{ receiver: 'lead' }] },
+      { after: 5 * 60 * minute, notify: [{ receiver: 'everybody' }] },
+    ],
+  };
+  let pages: EscalationPage[] = [];
+  let delivered = true;
+  let onCall: string[] = ['mira'];
+  beforeEach(() => {
+    [pages, delivered, onCall] = [[], true, ['mira']];
+  });
+  const round = (declared: typeof policy | undefined = policy) =>
+    escalateDue({
+      db: database.db,
+      clock,
+      policyOf: () => declared,
+      receiversOf: (target) => ('receiver' in target ? [target.receiver] : onCall),
+      defaultReceiver: 'default',
+      page: async (_tx, page) => {
+        if (!pages.some(({ dedupeKey }) => dedupeKey === page.dedupeKey)) pages.push(page);
+        return [];
+      },
+      pagesOf: async (_tx, prefix) => ({
+        lastWrittenAt: pages.some(({ dedupeKey }) => dedupeKey.startsWith(prefix)) ? writtenAt : undefined,
+        reached: delivered,
+      }),
+    });
+  let writtenAt = 0;
+  /** Lets time pass in steps as the loop does. */
+  const passes = async (ms: number, declared?: typeof policy | null) => {
+    for (let gone = 0; gone < ms; gone += 30_000) {
+      await clock.advance(30_000);
+      const before = pages.length;
+      await round(declared === null ? undefined : (declared ?? policy));
+      if (pages.length > before) writtenAt = clock.now();
+    }
+  };
+  const told = () => pages.map((page) => page.receiver);
+
+  test('pages the steps of the policy at their times, each once, until somebody acknowledges', async () => {
+    await deliver([firing({})]);
+    await round();
+    assert.deepEqual(told(), [], 'automation goes first');
+    await passes(3 * minute);
+    assert.deepEqual(told(), ['mira']);
+    assert.match(pages[0]?.body ?? '', /to be acknowledged by/);
+    await passes(9 * minute);
+    assert.deepEqual(told(), ['mira', 'lead']);
+    await service.acknowledge({ incidentId: (await only()).id, actor });
+    await passes(6 * 60 * minute);
+    assert.deepEqual(told(), ['mira', 'lead']);
+    assert.equal((await only()).escalateAt, undefined);
+  });
+
+  test('tells everybody who is left when the response time runs out, once (handbook §13.1)', async () => {
+    await deliver([firing({})]);
+    await passes(5 * 60 * minute);
+    assert.deepEqual(told(), ['mira', 'lead', 'everybody']);
+    assert.match(pages[2]?.body ?? '', /Nobody acknowledged it by/);
+    const { id, escalatedAt, respondBy, escalateAt } = await only();
+    assert.equal(escalatedAt, respondBy);
+    assert.equal(escalateAt, undefined);
+    assert.equal((await timeline(id)).filter((kind) => kind === 'incident.escalated').length, 4);
+  });
+
+  test('goes on to the next person when the one before cannot be reached', async () => {
+    delivered = false;
+    await deliver([firing({})]);
+    await passes(3.5 * minute);
+    assert.deepEqual(told(), ['mira', 'lead']);
+    assert.match(pages[1]?.body ?? '', /could not be reached/);
+  });
+
+  test('nobody on call, or no policy at all: the default receiver is told', async () => {
+    onCall = [];
+    await deliver([firing({})]);
+    await passes(3 * minute);
+    assert.deepEqual(told(), ['default']);
+    await deliver([firing({ namespace: 'b' })]);
+    pages = [];
+    await passes(4 * 60 * minute, null);
+    assert.ok(told().includes('default'));
+  });
+
+  test('a person who asks for help has everybody told who is left', async () => {
+    await deliver([firing({})]);
+    const { id } = await only();
+    await service.acknowledge({ incidentId: id, actor });
+    await service.escalate({ incidentId: id, actor, reason: 'needs the network team' });
+    await round();
+    assert.deepEqual(told(), ['mira', 'lead', 'everybody']);
+  });
 });
 
 test('an alert that fired and ended within one batch still opens an incident, which is asked about at once', async () => {

@@ -38,7 +38,9 @@ export async function saveIncidents(tx: Tx, incidents: readonly Incident[]): Pro
       severity = excluded.severity, state = excluded.state, acknowledged_at = excluded.acknowledged_at,
       acknowledged_by = excluded.acknowledged_by, mitigated_at = excluded.mitigated_at,
       resolved_at = excluded.resolved_at, resolved_by = excluded.resolved_by, resolved_how = excluded.resolved_how,
-      resolution = excluded.resolution, respond_by = excluded.respond_by, escalated_at = excluded.escalated_at,
+      resolution = excluded.resolution, clock_from = excluded.clock_from, respond_by = excluded.respond_by,
+      escalated_at = excluded.escalated_at, escalate_at = excluded.escalate_at,
+      escalation_step = excluded.escalation_step,
       check_at = excluded.check_at, check_outcome = excluded.check_outcome, check_sentence = excluded.check_sentence,
       clear_since = excluded.clear_since, version = excluded.version`.execute(tx);
 }
@@ -68,15 +70,13 @@ export async function claimChecks(
   return rows.map(incidentOf);
 }
 
-/** Open incidents nobody acknowledged in time and that were not escalated yet, locked; the most overdue first. */
-export async function lockUnanswered(tx: Tx, now: number, limit: number): Promise<Incident[]> {
+/** Incidents whose escalation is due, locked; the most overdue first. */
+export async function lockEscalations(tx: Tx, now: number, limit: number): Promise<Incident[]> {
   const rows = await tx
     .selectFrom('incident')
     .selectAll()
-    .where('state', '=', 'Open')
-    .where('escalated_at', 'is', null)
-    .where('respond_by', '<=', new Date(now))
-    .orderBy('respond_by')
+    .where('escalate_at', '<=', new Date(now))
+    .orderBy('escalate_at')
     .limit(limit)
     .forUpdate()
     .skipLocked()
@@ -139,8 +139,11 @@ function incidentOf(row: Selectable<IncidentTable>): Incident {
     resolvedBy: row.resolved_by ?? undefined,
     resolvedHow: row.resolved_how ?? undefined,
     resolution: row.resolution ?? undefined,
+    clockFrom: row.clock_from.getTime(),
     respondBy: row.respond_by.getTime(),
     escalatedAt: row.escalated_at?.getTime(),
+    escalateAt: row.escalate_at?.getTime(),
+    escalationStep: row.escalation_step,
     checkAt: row.check_at?.getTime(),
     checkOutcome: row.check_outcome ?? undefined,
     checkSentence: row.check_sentence ?? undefined,
@@ -166,8 +169,11 @@ function rowOf(incident: Incident): Record<keyof IncidentTable, string | number 
     resolved_by: incident.resolvedBy,
     resolved_how: incident.resolvedHow,
     resolution: incident.resolution,
+    clock_from: iso(incident.clockFrom),
     respond_by: iso(incident.respondBy),
     escalated_at: iso(incident.escalatedAt),
+    escalate_at: iso(incident.escalateAt),
+    escalation_step: incident.escalationStep,
     check_at: iso(incident.checkAt),
     check_outcome: incident.checkOutcome,
     check_sentence: incident.checkSentence,

@@ -1,6 +1,8 @@
 /** Which type of incident an alert is. Pure, over the types the catalog loaded. */
 import type { LabelMatcher } from '../catalog/compiled-runbook.ts';
+import type { BusinessCalendar, BusinessCalendarSpec } from '../catalog/kinds/business-calendar.ts';
 import type { IncidentType, Severity } from '../catalog/kinds/incident-type.ts';
+import { calendarOf } from './response-clock.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -21,6 +23,8 @@ export interface IncidentTypeMatch {
 export interface IncidentTypes {
   /** @param organization the Organization the alert belongs to; undefined for the Sovereign's own alerts */
   forAlert(labels: Labels, organization: string | undefined): IncidentTypeMatch;
+  /** When people of the Organization work. */
+  calendarFor(organization: string | undefined): BusinessCalendarSpec;
 }
 
 /** Severity of an alert that no IncidentType recognises, by its label `severity`. */
@@ -53,6 +57,7 @@ export function incidentTypesOf(
   types: readonly IncidentType[],
   parseMatcher: (text: string) => LabelMatcher,
   unknown: UnknownSeverity = defaultUnknownSeverity,
+  calendars: readonly BusinessCalendar[] = [],
 ): IncidentTypes {
   const byAlertName = new Map<string, Rule[]>();
   for (const type of types) {
@@ -64,6 +69,7 @@ export function incidentTypesOf(
   }
   for (const rules of byAlertName.values()) rules.sort(compareRules);
   return {
+    calendarFor: (organization) => calendarOf(calendars, organization),
     forAlert(labels, organization) {
       const name = label(labels, 'alertname') || 'Unnamed';
       const rule = byAlertName.get(name)?.find(({ type, matchers }) => {

@@ -41,9 +41,16 @@ export interface Incident {
   resolvedHow: ResolvedHow | undefined;
   /** Why it is taken as resolved, as a sentence. */
   resolution: string | undefined;
+  /** Since when its response clock runs: when it was opened, or opened again. */
+  clockFrom: number;
   /** By when somebody has to have acknowledged it (handbook §13.1). */
   respondBy: number;
+  /** When the clock had run out. */
   escalatedAt: number | undefined;
+  /** When the next step of escalation is due; undefined while somebody is on it, or nothing is left to do. */
+  escalateAt: number | undefined;
+  /** Steps of its EscalationPolicy that were taken. */
+  escalationStep: number;
   /** When its alerts are asked about next. */
   checkAt: number | undefined;
   checkOutcome: string | undefined;
@@ -53,31 +60,6 @@ export interface Incident {
   clearSince: number | undefined;
   /** Grows with each change people care about. */
   version: number;
-}
-
-const minute = 60_000;
-const hour = 60 * minute;
-const day = 24 * hour;
-
-/** Hour of the day, UTC, by which a P4 is answered on the next business day: the end of a European working day. */
-const endOfBusiness = 16;
-
-/** By when an incident has to be acknowledged (handbook §13.1). Business days are Monday to Friday, UTC. */
-export function respondBy(severity: Severity, openedAt: number): number {
-  switch (severity) {
-    case 'P1':
-      return openedAt + 15 * minute;
-    case 'P2':
-      return openedAt + hour;
-    case 'P3':
-      return openedAt + 4 * hour;
-    case 'P4': {
-      let midnight = openedAt - (openedAt % day) + day;
-      // getUTCDay counts from Sunday, 0, to Saturday, 6.
-      while ([0, 6].includes(new Date(midnight).getUTCDay())) midnight += day;
-      return midnight + endOfBusiness * hour;
-    }
-  }
 }
 
 /** True when `a` is worse than `b`. */

@@ -83,6 +83,19 @@ export async function endAttempt(
   return result.numUpdatedRows > 0n;
 }
 
+/** When the last page whose key begins so was written, and whether any of them was delivered. */
+export async function pagesBegunWith(
+  db: Queryable,
+  keyPrefix: string,
+): Promise<{ lastWrittenAt: number | undefined; reached: boolean }> {
+  const row = await db
+    .selectFrom('page')
+    .select((e) => [e.fn.max('created_at').as('written'), e.fn.max('delivered_at').as('delivered')])
+    .where(sql<boolean>`starts_with(dedupe_key, ${keyPrefix})`)
+    .executeTakeFirstOrThrow();
+  return { lastWrittenAt: row.written?.getTime(), reached: row.delivered !== null };
+}
+
 export interface PageFilter {
   state?: Page['state'];
   incidentId?: string;

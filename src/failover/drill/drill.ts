@@ -55,25 +55,30 @@ const drills: Readonly<Record<string, Drill>> = {
     },
   },
   'witness-loss': {
-    description: 'The witness is lost: nobody can prove anything, so the active region fences, and comes back with it',
+    description: 'The witness is lost: the active region goes on by the promise of the other one; without that it fences',
     run: async ({ stage, one, say, serves, stays }) => {
-      say('fault', 'The witness is killed.');
+      say('fault', 'The witness is killed. The regions still see each other.');
       await stage.killWitness();
+      await stays(one, 2 * defaultParameters.ttlMs);
+      say('fault', 'Now the link between the regions is cut, too: nobody can prove anything.');
+      stage.cutCables();
       await serves(undefined);
-      say('note', 'The witness is started again, from its file.');
+      say('note', 'The witness is started again, from its file, and the link is mended.');
       await stage.restartWitness();
+      stage.mendCables();
       await serves(one);
-      await stays(one, defaultParameters.ttlMs / 2);
     },
   },
   partition: {
-    description: 'The active region is cut off from the witness: it fences itself before the other one takes over',
-    run: async ({ one, two, say, serves, stays }) => {
-      say('fault', `The link of ${one.name} to the witness is cut; the region itself goes on.`);
+    description: 'The active region is cut off from witness and peer: it fences itself before the other one takes over',
+    run: async ({ stage, one, two, say, serves, stays }) => {
+      say('fault', `${one.name} is cut off from the witness and from ${two.name}; the region itself goes on.`);
       one.link.cut();
+      stage.cutCables();
       await serves(two);
-      say('note', 'The link is mended. Nothing fails back by itself.');
+      say('note', 'The links are mended. Nothing fails back by itself.');
       one.link.mend();
+      stage.mendCables();
       await stays(two, defaultParameters.ttlMs / 2);
     },
   },

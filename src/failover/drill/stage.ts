@@ -33,6 +33,9 @@ export interface Stage {
   regions: readonly [Region, Region];
   killWitness(): Promise<void>;
   restartWitness(): Promise<void>;
+  /** Between the controllers, both ways. */
+  cutCables(): void;
+  mendCables(): void;
   recordOf(region: RegionName): string;
   stop(): Promise<void>;
 }
@@ -72,10 +75,25 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     const port = Number(new URL(witness.said).port);
     cleanUps.push(() => witness.child.signal('SIGKILL'));
     const regions: Region[] = [];
-    for (const name of regionNames) {
+    const cables: Link[] = [];
+    // The controllers' doors for each other, and the cable between them, which every message of either passes.
+    const doors = { [regionNames[0]]: await freePort(), [regionNames[1]]: await freePort() };
+    for (const [i, name] of regionNames.entries()) {
+      const other = regionNames[1 - i] ?? name;
       const link = await layLink({ host: '127.0.0.1', port });
-      cleanUps.push(() => link.close());
-      const region = await startRegion(name, keys[name]?.privateKeyPem ?? '', join(folder, name), link, options);
+      const cable = await layLink({ host: '127.0.0.1', port: doors[other] ?? 0 });
+      cleanUps.push(
+        () => link.close(),
+        () => cable.close(),
+      );
+      cables.push(cable);
+      const peer = {
+        region: other,
+        url: cable.url,
+        publicKey: keys[other]?.publicKey ?? '',
+        listen: `127.0.0.1:${doors[name]}`,
+      };
+      const region = await startRegion(name, keys[name]?.privateKeyPem ?? '', join(folder, name), link, peer, options);
       cleanUps.push(region.close);
       regions.push(region);
     }
@@ -87,6 +105,12 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       restartWitness: async () => {
         witness = await startChild(witnessArgs(port), /^(http:\S+)/, () => {});
       },
+      cutCables: () => {
+        for (const cable of cables) cable.cut();
+      },
+      mendCables: () => {
+        for (const cable of cables) cable.mend();
+      },
       recordOf: (region) => join(folder, region, 'data', 'record.jsonl'),
       stop,
     };
@@ -96,11 +120,19 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   }
 }
 
+interface PeerSettings {
+  region: string;
+  url: string;
+  publicKey: string;
+  listen: string;
+}
+
 async function startRegion(
   name: RegionName,
   privateKeyPem: string,
   folder: string,
   link: Link,
+  peer: PeerSettings,
   { speed, onLog }: StageOptions,
 ): Promise<Region & { close(): Promise<void> }> {
   await mkdir(folder, { recursive: true });
@@ -116,7 +148,8 @@ async function startRegion(
     dataDir: join(folder, 'data'),
     groups: ['groups.yaml'],
     witnesses: [{ name: 'third-site', http: { url: link.url } }],
-    identity: { keyFile: join(folder, 'region.pem') },
+    privateKeyFile: join(folder, 'region.pem'),
+    peer,
   });
   const tell = (line: string) => {
     const { reason, msg } = parseLine(line);

@@ -1,0 +1,56 @@
+/** Escalation over what the catalog declares: policies, and who is on call. */
+import type { Catalog } from '../catalog/catalog.ts';
+import { parseDuration } from '../catalog/duration.ts';
+import { type EscalationPolicy, escalationPolicyKind } from '../catalog/kinds/escalation-policy.ts';
+import { type OnCallSchedule, onCallScheduleKind } from '../catalog/kinds/on-call-schedule.ts';
+import type { Clock } from '../clock.ts';
+import type { Database } from '../database/tables.ts';
+import type { EscalationPorts } from '../incident/escalation.ts';
+import { policyFor } from '../incident/escalation-decision.ts';
+import { createPage } from '../notify/notify.ts';
+import { onCallAt } from '../notify/on-call.ts';
+import { pagesBegunWith } from '../notify/page-store.ts';
+import { defaultReceiver } from './paging.ts';
+
+export function escalationPorts(ports: {
+  db: Database;
+  clock: Clock;
+  catalog: Pick<Catalog, 'resources'>;
+  publicUrl: string | undefined;
+}): EscalationPorts {
+  const { db, clock, catalog, publicUrl } = ports;
+  return {
+    db,
+    clock,
+    defaultReceiver,
+    policyOf: (incident) => {
+      const policy = policyFor(catalog.resources<EscalationPolicy>(escalationPolicyKind), incident);
+      return (
+        policy && {
+          name: policy.metadata.name,
+          steps: policy.spec.steps.map(({ after, notify }) => ({ after: parseDuration(after) ?? 0, notify })),
+        }
+      );
+    },
+    receiversOf: (target, organization, at) => {
+      if ('receiver' in target) return [target.receiver];
+      const schedule = scheduleOf(catalog, target.schedule, organization);
+      const onCall = schedule && onCallAt(schedule.spec, at);
+      return onCall ? [onCall.person] : [];
+    },
+    page: async (tx, page, now) => {
+      const link = publicUrl === undefined ? '' : `\n${publicUrl.replace(/\/+$/, '')}/incidents/${page.incidentId}`;
+      return (await createPage(tx, { ...page, body: `${page.body}${link}` }, now)).entries;
+    },
+    pagesOf: pagesBegunWith,
+  };
+}
+
+/** The schedule of that name as the Organization sees it: its own before the Sovereign's. */
+function scheduleOf(catalog: Pick<Catalog, 'resources'>, name: string, organization: string | undefined) {
+  const named = catalog.resources<OnCallSchedule>(onCallScheduleKind).filter(({ metadata }) => metadata.name === name);
+  return (
+    named.find(({ provenance }) => organization !== undefined && provenance.organization === organization) ??
+    named.find(({ provenance }) => provenance.organization === undefined)
+  );
+}
