@@ -3,9 +3,9 @@ import Type, { type Static } from 'typebox';
 import { KubernetesConfig } from '../integrations/kubernetes/schema.ts';
 import { PrometheusConfig } from '../integrations/prometheus/schema.ts';
 import { secretProperties } from '../integrations/secrets.ts';
+import { logLevels } from '../telemetry/log.ts';
 import { publicKeyPattern } from './keys.ts';
 import { regionKeyProperties, WitnessConfig, witnessProblems } from './witness/config.ts';
-import { logLevels } from '../telemetry/log.ts';
 
 const strict = { additionalProperties: false } as const;
 const maybe = Type.Optional;
@@ -44,7 +44,10 @@ const Peer = Type.Object(
       maxLength: 2048,
       examples: ['http://failover.hz-hel.acme.example:8481'],
     }),
-    publicKey: Type.String({ description: 'Its public key, as `catalyst-sre witness key` prints it.', pattern: publicKeyPattern }),
+    publicKey: Type.String({
+      description: 'Its public key, as `catalyst-sre witness key` prints it.',
+      pattern: publicKeyPattern,
+    }),
     listen: address('Where messages of the peer are taken.', '0.0.0.0:8481', { default: '127.0.0.1:8481' }),
   },
   {
@@ -91,7 +94,10 @@ export function configurationProblems(
   const signs = config.privateKeyFile !== undefined || config.privateKeyEnv !== undefined;
   for (const sentence of witnessProblems(config.witnesses)) problems.push({ path: ['witnesses'], sentence });
   if (!signs && config.witnesses.some(({ http }) => http !== undefined))
-    problems.push({ path: ['witnesses'], sentence: 'A witness of ours knows regions by their keys: set "privateKeyFile".' });
+    problems.push({
+      path: ['witnesses'],
+      sentence: 'A witness of ours knows regions by their keys: set "privateKeyFile".',
+    });
   if (config.peer && !signs)
     problems.push({ path: ['peer'], sentence: 'Messages to the peer are signed: set "privateKeyFile".' });
   if (config.peer?.region === config.region)

@@ -55,7 +55,8 @@ const drills: Readonly<Record<string, Drill>> = {
     },
   },
   'witness-loss': {
-    description: 'The witness is lost: the active region goes on by the promise of the other one; without that it fences',
+    description:
+      'The witness is lost: the active region goes on by the promise of the other one; without that it fences',
     run: async ({ stage, one, say, serves, stays }) => {
       say('fault', 'The witness is killed. The regions still see each other.');
       await stage.killWitness();
