@@ -10,6 +10,7 @@ export function createRegistry(options: ProcessOptions): Registry {
     serve: async (flags, io) => (await import('./serve.ts')).serve(flags, version, io),
     failover: async (flags, io) => (await import('./failover.ts')).runFailover(flags, version, io),
     gate: async (flags, io) => (await import('./gate.ts')).runGate(flags, io),
+    failoverDns: async (path, addresses) => (await import('./failover-dns.ts')).renderDns(path, addresses),
     verifyFailoverRecord: async (path) => (await import('../failover/record-file.ts')).verifyRecordFile(path),
     checkConfig: async (path) => {
       const [{ checkConfig, readText }, { IntegrationsConfig }] = await Promise.all([

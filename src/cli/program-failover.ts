@@ -4,7 +4,7 @@ import { colour, examples, output, type ProgramContext, remote, speed } from './
 
 export function addFailover(program: Command, context: ProgramContext): void {
   const { io, registry, finish } = context;
-  const { failover, verifyFailoverRecord, runDrill } = registry;
+  const { failover, failoverDns, verifyFailoverRecord, runDrill } = registry;
   if (!failover) return;
   const noun = program
     .command('failover')
@@ -30,6 +30,26 @@ export function addFailover(program: Command, context: ProgramContext): void {
     });
   addAsking(noun, context);
   addTelling(noun, context);
+  if (failoverDns)
+    noun
+      .command('dns')
+      .summary('generate what publishes the hosts')
+      .description(
+        "Prints k8gb's Gslb objects for a group's routes and, with addresses, PowerDNS LUA records for its hosts.",
+      )
+      .argument('<file>', 'file of FailoverGroup documents')
+      .option('--address <region=ipv4>', "a gateway's address; may be given several times", collect, [])
+      .addHelpText(
+        'after',
+        examples([
+          'catalyst-sre failover dns orders.yaml --address hz-fsn-rtz-prod=192.0.2.10 --address hz-hel-rtz-prod=198.51.100.10',
+          'neither can fail open',
+        ]),
+      )
+      .action(async (file: string, flags: { address: string[] }) => {
+        io.out((await failoverDns(file, flags.address)).trimEnd());
+        finish(0);
+      });
   if (verifyFailoverRecord)
     noun
       .command('audit')

@@ -104,6 +104,8 @@ export interface Registry {
   failover?(options: { config: string }, io: CliIo): Promise<void>;
   /** The gate beside a workload; resolves when it has stopped. */
   gate?(options: GateOptions, io: CliIo): Promise<void>;
+  /** What publishes a group's hosts: k8gb objects, and PowerDNS records where addresses (`REGION=IPv4`) are given. */
+  failoverDns?(path: string, addresses: readonly string[]): Promise<string>;
   /** Recomputes the chain of a controller's record file. */
   verifyFailoverRecord?(path: string): Promise<RecordVerdict>;
   /** Everything that is wrong with a configuration file. */

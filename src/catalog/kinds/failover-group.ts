@@ -3,7 +3,7 @@
  * What a schema cannot say (the inequalities between the times) is said when the controller reads the group.
  */
 import Type, { type Static } from 'typebox';
-import type { Kind, Resource } from '../resource.ts';
+import type { Kind } from '../resource.ts';
 
 const Strict = { additionalProperties: false } as const;
 const maybe = Type.Optional;
@@ -18,12 +18,10 @@ const Name = (description: string, example: string) =>
 const Words = <const T extends readonly string[]>(values: T, description: string) =>
   Type.Unsafe<T[number]>(Type.String({ enum: [...values], description }));
 
-export const failoverModes = ['Automatic', 'SemiAutomatic', 'Manual'] as const;
 /** Handbook §2.4: automatic, semi-automatic, manual (regulated tier). */
-export type FailoverMode = (typeof failoverModes)[number];
+const failoverModes = ['Automatic', 'SemiAutomatic', 'Manual'] as const;
 
-export const dnsFallbacks = ['hold', 'veto', 'continue-stateless', 'continue', 'promote'] as const;
-export type DnsFallback = (typeof dnsFallbacks)[number];
+const dnsFallbacks = ['hold', 'veto', 'continue-stateless', 'continue', 'promote'] as const;
 
 /** The state-bearing components of handbook §2.5 that can be a target; Gitea is refused with the handbook's reason. */
 export const componentAdapters = [
@@ -230,7 +228,6 @@ export const FailoverGroupSpec = Type.Object(
 );
 
 export type FailoverGroupSpec = Static<typeof FailoverGroupSpec>;
-export type FailoverGroup = Resource<FailoverGroupSpec>;
 export type FailoverComponent = NonNullable<FailoverGroupSpec['components']>[number];
 
 export const failoverGroupKind: Kind = {
