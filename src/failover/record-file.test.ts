@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import { type FailoverEntry, openRecordFile, verifyRecordFile } from './record-file.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'failover-record-'));
@@ -78,6 +80,31 @@ describe('the record file', () => {
     await record.append(entry(3, 'ü after a crash'));
     await record.close();
     assert.deepEqual([(await verifyRecordFile(path)).entries, (await verifyRecordFile(path)).intact], [3, true]);
+  });
+
+  it('refuses an entry when the disk is full, leaves nothing of it, and goes on when there is room again', async () => {
+    const path = await written(1);
+    const { size } = await stat(path);
+    // A process of its own, whose files may grow by a few hundred bytes: the second entry does not fit as a whole.
+    const program = `
+      process.on('SIGXFSZ', () => {});
+      const { openRecordFile } = await import(${JSON.stringify(new URL('record-file.ts', import.meta.url).href)});
+      const record = await openRecordFile(${JSON.stringify(path)}, Date.now);
+      const entry = { kind: 'intent', group: 'orders', region: 'r', epoch: 2, actor: 'x', facts: null };
+      await record.append({ ...entry, sentence: 'y'.repeat(4000) }).then(
+        () => console.log('written'),
+        (error) => console.log(error.code, error.message),
+      );
+      await record.append({ ...entry, sentence: 'short' });
+      await record.close();`;
+    const limit = Math.ceil((size + 1500) / 1024);
+    const script = `ulimit -f ${limit}; exec "$0" --input-type=module -e "$1"`;
+    const { stdout } = await promisify(execFile)('bash', ['-c', script, process.execPath, program], {
+      timeout: 60_000,
+    });
+    assert.match(stdout, /^Unavailable The record cannot be written: EFBIG/);
+    const verdict = await verifyRecordFile(path);
+    assert.deepEqual([verdict.intact, verdict.entries], [true, 2]);
   });
 
   it('says that a file is missing', () => assert.rejects(verifyRecordFile(join(folder, 'none')), /cannot be read/));

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { CatalystError } from '../../errors.ts';
 
 export interface Child {
+  pid: number;
   /** Sends a signal; SIGKILL waits until it is gone. */
   signal(name: NodeJS.Signals): Promise<void>;
 }
@@ -58,6 +59,7 @@ export async function startChild(
   return {
     said,
     child: {
+      pid: child.pid ?? 0,
       signal: async (name) => {
         child.kill(name);
         if (name === 'SIGKILL') await gone;
