@@ -51,9 +51,9 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     groups,
     tokens,
     protocol: { initial: createState, step },
-    witnesses: config.witnesses.map((witness) => openWitness(witness, { region, key, secrets, clock })),
-    resolvers: [],
-    probe: undefined,
+    witnesses: await Promise.all(config.witnesses.map((one) => openWitness(one, { region, key, secrets, clock }))),
+    resolvers: resolversOf(config),
+    probe: await createProbe(config, key, clock),
     send: sender && ((group, message) => sender.send(group, message, AbortSignal.timeout(messageLimitMs))),
     layers,
     record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
@@ -62,6 +62,7 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     log,
   });
   const peerDoor = config.peer && (await openPeerDoor(config.peer, region, groups, controller, clock, log));
+  const responder = config.resolvers && (await openResponder(config, config.resolvers, key, controller, clock));
   io.err(`The failover controller of ${region} listens at ${controller.url}.`);
   await new Promise<void>((done) => {
     if (io.signal.aborted) return done();
@@ -69,12 +70,54 @@ export async function runFailover(options: FailoverOptions, version: string, io:
   });
   io.err('Stopping: everything is closed and the lease is given back first.');
   await controller.stop('asked to stop');
+  await responder?.close();
   await peerDoor?.close();
   sender?.close();
 }
 
 /** A message that takes longer than a retry of a renewal comes too late to be of use. */
 const messageLimitMs = 2_000;
+
+const resolversOf = (config: FailoverConfiguration): readonly string[] => config.resolvers?.addresses ?? [];
+
+type Key = ReturnType<typeof regionKey>;
+
+/** Asks the resolvers about both regions; loaded only where they are configured. */
+async function createProbe({ region, peer, resolvers }: FailoverConfiguration, key: Key, clock: Clock) {
+  if (!resolvers || !peer) return undefined;
+  const [{ createResolverQuorum }, { parseDnsServer }] = await Promise.all([
+    import('../failover/resolvers/quorum.ts'),
+    import('../failover/dns-wire.ts'),
+  ]);
+  return createResolverQuorum({
+    resolvers: resolvers.addresses.map((address) => ({ name: address, address: parseDnsServer(address) })),
+    zone: resolvers.zone,
+    control: resolvers.control,
+    self: { region, publicKey: (await key()).publicKey },
+    peer,
+    clock,
+  });
+}
+
+/** Answers what resolvers ask about this region. */
+async function openResponder(
+  { region }: FailoverConfiguration,
+  { zone, nameserver, listen }: NonNullable<FailoverConfiguration['resolvers']>,
+  key: Key,
+  controller: Controller,
+  clock: Clock,
+) {
+  const { createResponder, listenForDns } = await import('../failover/resolvers/responder.ts');
+  const responder = createResponder({
+    zone,
+    region,
+    nameserver,
+    key: await key(),
+    stateOf: controller.probeState,
+    clock,
+  });
+  return listenForDns(responder, parseListen(listen));
+}
 
 async function openPeerDoor(
   peer: NonNullable<FailoverConfiguration['peer']>,
@@ -112,7 +155,11 @@ async function readFailoverConfig(path: string): Promise<FailoverConfiguration> 
 async function readGroups(config: FailoverConfiguration, configPath: string): Promise<GroupDeclaration[]> {
   const found: GroupDeclaration[] = [];
   const problems: string[] = [];
-  const known = { witnesses: config.witnesses.map(({ name }) => name), resolvers: [], peer: config.peer?.region };
+  const known = {
+    witnesses: config.witnesses.map(({ name }) => name),
+    resolvers: resolversOf(config),
+    peer: config.peer?.region,
+  };
   for (const file of config.groups) {
     const path = isAbsolute(file) ? file : join(configPath, '..', file);
     const { resources, problems: wrong } = loadDocuments(await readText(path), { source: 'configuration', file: path });

@@ -6,6 +6,7 @@ import { Argument, Command } from 'commander';
 import { addFailover, addGate } from './program-failover.ts';
 import { colour, examples, output, type ProgramContext, remote, speed } from './program-parts.ts';
 import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
+import { addWitness } from './program-witness.ts';
 import type { ServeOptions } from './registry.ts';
 
 export function createProgram(context: ProgramContext): Command {
@@ -34,6 +35,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification fai
   addRun(program, context);
   addRunbook(program, context);
   addDrill(program, context);
+  addWitness(program, context);
   addAudit(program, context);
   addLogin(program, context);
   addRender(program, context);

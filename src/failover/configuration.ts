@@ -4,7 +4,7 @@ import { KubernetesConfig } from '../integrations/kubernetes/schema.ts';
 import { PrometheusConfig } from '../integrations/prometheus/schema.ts';
 import { secretProperties } from '../integrations/secrets.ts';
 import { logLevels } from '../telemetry/log.ts';
-import { publicKeyPattern } from './keys.ts';
+import { PeerConfig, ResolversConfig } from './resolvers/config.ts';
 import { regionKeyProperties, WitnessConfig, witnessProblems } from './witness/config.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -35,28 +35,6 @@ const Password = Type.Object(
   { ...strict, description: 'The password of a component that is spoken to directly (Valkey).' },
 );
 
-const Peer = Type.Object(
-  {
-    region: name('Cluster name of the other region.', 'hz-hel-rtz-prod'),
-    url: Type.String({
-      description: 'Where its controller takes messages.',
-      pattern: '^https?://',
-      maxLength: 2048,
-      examples: ['http://failover.hz-hel.acme.example:8481'],
-    }),
-    publicKey: Type.String({
-      description: 'Its public key, as `catalyst-sre witness key` prints it.',
-      pattern: publicKeyPattern,
-    }),
-    listen: address('Where messages of the peer are taken.', '0.0.0.0:8481', { default: '127.0.0.1:8481' }),
-  },
-  {
-    ...strict,
-    description:
-      'The controller of the other region. With its promise the active region outlives an outage of the witness. Needs privateKeyFile or privateKeyEnv.',
-  },
-);
-
 export const FailoverConfiguration = Type.Object(
   {
     region: name('Cluster name of the region this runs in.', 'hz-fsn-rtz-prod'),
@@ -78,7 +56,8 @@ export const FailoverConfiguration = Type.Object(
       minItems: 1,
       maxItems: 16,
     }),
-    peer: maybe(Peer),
+    peer: maybe(PeerConfig),
+    resolvers: maybe(ResolversConfig),
     kubernetes: maybe(KubernetesConfig),
     prometheus: maybe(PrometheusConfig),
   },
@@ -100,6 +79,8 @@ export function configurationProblems(
     });
   if (config.peer && !signs)
     problems.push({ path: ['peer'], sentence: 'Messages to the peer are signed: set "privateKeyFile".' });
+  if (config.resolvers && !config.peer)
+    problems.push({ path: ['resolvers'], sentence: 'Resolvers are asked about the other region: set "peer".' });
   if (config.peer?.region === config.region)
     problems.push({ path: ['peer', 'region'], sentence: 'The peer is this very region.' });
   for (const [i, token] of config.tokens.entries())

@@ -12,12 +12,13 @@ import { type Assessor, longestLagRoundMs, startAssessor } from './assessor.ts';
 import { commandEvent } from './commands.ts';
 import { refusedApproval, refusedSwitchover } from './consent-decision.ts';
 import { type Door, type DoorToken, openDoor } from './door.ts';
+import { regionState } from './evidence-decision.ts';
 import { type EventVotes, GroupRunner, type Protocol } from './group-runner.ts';
 import { type GroupDeclaration, settingsOf } from './group-settings.ts';
 import { createComponents, createTrafficLayers, type LayerPorts } from './layers/create-components.ts';
 import type { CheckResult } from './layers/layer.ts';
 import { planOf } from './plan.ts';
-import type { FailoverEvent, FailoverSettings, FailoverState, Layer, PeerMessage } from './protocol.ts';
+import type { FailoverEvent, FailoverSettings, FailoverState, Layer, PeerMessage, RegionState } from './protocol.ts';
 import type { RecordFile } from './record-file.ts';
 import { type GroupStatus, groupStatus } from './status.ts';
 import type { Witness } from './witness/witness.ts';
@@ -48,6 +49,8 @@ export interface Controller {
   /** A message that came from the peer, its signature and age checked. */
   receive(group: string, message: PeerMessage): void;
   status(): ControllerStatus;
+  /** What this region is for a group, as its probe zone says it; undefined for a group it does not know. */
+  probeState(group: string): { state: RegionState; epoch: number } | undefined;
   stop(reason: string): Promise<void>;
 }
 
@@ -148,6 +151,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
     url: door.url,
     receive: (group, message) => groups.get(group)?.runner.tell({ type: 'peer', message }),
     status,
+    probeState: (group) => {
+      const found = groups.get(group);
+      return found && regionState(found.runner.state);
+    },
     stop: async (reason) => {
       for (const { assessor } of groups.values()) await assessor.stop();
       await Promise.all([...groups.values()].map(({ runner }) => runner.stop(reason)));
