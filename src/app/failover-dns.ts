@@ -4,7 +4,7 @@ import { loadDocuments } from '../catalog/document.ts';
 import type { FailoverGroupSpec } from '../catalog/kinds/failover-group.ts';
 import { CatalystError } from '../errors.ts';
 import { gslbs, powerDnsLuaRecord } from '../failover/layers/dns-records.ts';
-import { readText } from './config.ts';
+import { readText } from './check-document.ts';
 
 /** @throws CatalystError InvalidResource for a file that is wrong, BadRequest for addresses that are */
 export async function renderDns(path: string, pairs: readonly string[]): Promise<string> {

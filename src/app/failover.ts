@@ -18,7 +18,7 @@ import { openRecordFile } from '../failover/record-file.ts';
 import { openWitness, regionKey } from '../failover/witness/open.ts';
 import { createSecrets, type Secrets, secretReference } from '../integrations/secrets.ts';
 import { createLog, type Log } from '../telemetry/log.ts';
-import { checkDocument, readText } from './config.ts';
+import { checkDocument, readText } from './check-document.ts';
 import { parseListen } from './listen.ts';
 
 export interface FailoverOptions {

@@ -2,19 +2,27 @@
 import type { Registry } from '../cli/registry.ts';
 import { systemClock } from '../clock.ts';
 import type { ProcessOptions } from './options.ts';
+import { keepHeapSmall } from './small-heap.ts';
 
 export function createRegistry(options: ProcessOptions): Registry {
   const { version, environment } = options;
   return {
     version,
     serve: async (flags, io) => (await import('./serve.ts')).serve(flags, version, io),
-    failover: async (flags, io) => (await import('./failover.ts')).runFailover(flags, version, io),
-    gate: async (flags, io) => (await import('./gate.ts')).runGate(flags, io),
+    failover: async (flags, io) => {
+      keepHeapSmall();
+      await (await import('./failover.ts')).runFailover(flags, version, io);
+    },
+    gate: async (flags, io) => {
+      keepHeapSmall();
+      await (await import('./gate.ts')).runGate(flags, io);
+    },
     failoverDns: async (path, addresses) => (await import('./failover-dns.ts')).renderDns(path, addresses),
     verifyFailoverRecord: async (path) => (await import('../failover/record-file.ts')).verifyRecordFile(path),
     checkConfig: async (path) => {
-      const [{ checkConfig, readText }, { IntegrationsConfig }] = await Promise.all([
+      const [{ checkConfig }, { readText }, { IntegrationsConfig }] = await Promise.all([
         import('./config.ts'),
+        import('./check-document.ts'),
         import('../integrations/all.ts'),
       ]);
       return checkConfig(await readText(path), path, IntegrationsConfig).problems;

@@ -15,7 +15,7 @@ import { createWitnessService } from '../failover/witness/service.ts';
 import { createSecrets } from '../integrations/secrets.ts';
 import { createLog } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/meter.ts';
-import { checkDocument, readText } from './config.ts';
+import { checkDocument, readText } from './check-document.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { parseListen } from './listen.ts';
 
