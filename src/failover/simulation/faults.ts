@@ -13,8 +13,6 @@ export interface Victims {
   registers: readonly Register[];
   resolvers: readonly string[];
   trace: ((line: string) => void) | undefined;
-  /** Told when a region with an open gate loses its machine. */
-  onLoss(region: Region): void;
 }
 
 type Fault = (victims: Victims, duration: number) => string;
@@ -105,7 +103,6 @@ const faults: Record<string, [weight: number, Fault]> = {
   }],
   'lose a region': [4, (v, duration) => {
     const region = v.chance.pick(v.regions);
-    v.onLoss(region);
     region.crashMachine();
     v.agenda.in(duration, () => {
       region.bootMachine();
@@ -151,6 +148,14 @@ const faults: Record<string, [weight: number, Fault]> = {
     const region = v.chance.pick(v.regions).name;
     cut(v, resolver, region, duration);
     return `${resolver} -> ${region}`;
+  }],
+  'an instance of a resolver that cannot reach a region': [2, (v, duration) => {
+    // Felt only where each region sees an instance of its own (`sameViews: false`).
+    const asker = v.chance.pick(v.regions).name;
+    const region = v.chance.pick(v.regions).name;
+    const instances = v.resolvers.slice(v.chance.whole(2)).map((resolver) => `${resolver}/${asker}`);
+    for (const instance of instances) cut(v, instance, region, duration);
+    return `${instances.join(', ')} -> ${region}`;
   }],
   'a region without resolvers': [1, (v, duration) => {
     const region = v.chance.pick(v.regions).name;

@@ -11,7 +11,7 @@ import { scheduleFaults } from './faults.ts';
 import { Network } from './network.ts';
 import { Oracles, type Violation } from './oracles.ts';
 import { type Chance, chanceOf } from './random.ts';
-import { Region, type RegionFaults, type StepFunction } from './region.ts';
+import { Region, type RegionFaults, type StepFunction, type Surroundings } from './region.ts';
 import { Register, type RegisterFault } from './register.ts';
 import type { Variant } from './variants.ts';
 
@@ -36,8 +36,8 @@ export interface RunOptions {
   variant: Variant;
   sabotage?: Sabotage;
   trace?: (line: string) => void;
-  /** Longer storms, in milliseconds. */
-  faultsLastMs?: number;
+  /** `storm` (default): faults of every kind. `loss`: the active region is lost for good, and nothing else happens. */
+  scenario?: 'storm' | 'loss';
 }
 
 export interface RunResult {
@@ -52,7 +52,7 @@ export interface RunResult {
   resumes: number;
   handovers: number;
   steps: number;
-  /** From the loss of the active region to the other's lease, in milliseconds, where nothing else was in the way. */
+  /** In the scenario `loss`: from the loss of the active region to the other's lease, in milliseconds. */
   lossToLease: number[];
 }
 
@@ -71,7 +71,6 @@ class World {
   readonly #coveredUntil: Record<Layer, number> = { traffic: 0, mesh: 0, stateful: 0 };
   readonly #result: Omit<RunResult, 'violations' | 'overlapMs'>;
   #lostAt: { region: string; at: number } | undefined;
-  #lastTokens = new Map<string, number>();
 
   constructor(options: RunOptions) {
     const { seed, variant, sabotage } = options;
@@ -122,7 +121,7 @@ class World {
       chance: this.#chance,
       step: sabotage?.step ? sabotage.step(step) : step,
       transmit: (region: Region, effect: EffectOf<'read' | 'cas' | 'send' | 'probe'>) => world.#transmit(region, effect),
-      onStep: (...[region, before, after, effects]: Parameters<Surround['onStep']>) => {
+      onStep: (...[region, before, after, effects]: Parameters<Surroundings['onStep']>) => {
         world.#result.steps += 1;
         world.#oracles.onStep(region.name, before, after, effects);
         const epoch = after.hold?.epoch;
@@ -158,8 +157,8 @@ class World {
   }
 
   run(): RunResult {
-    const { faultsLastMs = faultsLast } = this.#options;
-    const until = calmBefore + faultsLastMs;
+    if (this.#options.scenario === 'loss') return this.#runLoss();
+    const until = calmBefore + faultsLast;
     for (const region of this.#regions) this.#agenda.in(this.#chance.between(0, 3_000), () => region.start());
     this.#agenda.in(calmBefore, () => {
       this.#network.calm = false;
@@ -173,22 +172,33 @@ class World {
     this.#oracles.checkLiveness(regionNames);
     for (const region of this.#regions) this.#checkBootFence(region);
     const { violations, overlapMs } = this.#oracles;
-    return { ...this.#result, violations, overlapMs, simulatedMs: until + calmAfter, faultMs: faultsLastMs };
+    return { ...this.#result, violations, overlapMs, simulatedMs: until + calmAfter, faultMs: faultsLast };
+  }
+
+  #runLoss(): RunResult {
+    for (const region of this.#regions) this.#agenda.in(this.#chance.between(0, 3_000), () => region.start());
+    this.#agenda.in(calmBefore + this.#chance.between(0, 60_000), () => {
+      const active = this.#regions.find(({ state }) => state.hold);
+      if (!active) return;
+      this.#lostAt = { region: active.name, at: this.#agenda.now };
+      active.crashMachine();
+    });
+    const simulatedMs = calmBefore + 60_000 + calmAfter;
+    this.#agenda.runUntil(simulatedMs);
+    this.#oracles.checkLiveness(regionNames);
+    const { violations, overlapMs } = this.#oracles;
+    return { ...this.#result, violations, overlapMs, simulatedMs };
   }
 
   #victims() {
-    const { agenda, chance } = { agenda: this.#agenda, chance: this.#chance };
     return {
-      agenda,
-      chance,
+      agenda: this.#agenda,
+      chance: this.#chance,
       network: this.#network,
       regions: this.#regions,
       registers: this.#registers,
       resolvers: resolverNames,
       trace: this.#trace(),
-      onLoss: (region: Region) => {
-        if (region.state.hold && region.machineUp) this.#lostAt = { region: region.name, at: agenda.now };
-      },
     };
   }
 
@@ -216,11 +226,10 @@ class World {
   }
 
   #onActive(region: Region, kind: string): void {
-    const { agenda } = { agenda: this.#agenda };
     if (kind === 'takeover') this.#result.takeovers += 1;
     if (kind === 'resume') this.#result.resumes += 1;
     if (kind === 'handover') this.#result.handovers += 1;
-    if (this.#lostAt && this.#lostAt.region !== region.name) this.#result.lossToLease.push(agenda.now - this.#lostAt.at);
+    if (this.#lostAt && this.#lostAt.region !== region.name) this.#result.lossToLease.push(this.#agenda.now - this.#lostAt.at);
     this.#lostAt = undefined;
   }
 
@@ -230,13 +239,11 @@ class World {
     const given = other?.components.get(component)?.token ?? 0;
     if (region.state.hold?.kind === 'handover' && token !== given)
       this.#oracles.violate('handover-token', `${region.name} promotes ${component} with token ${token} instead of ${given}.`);
-    this.#lastTokens.set(component, given);
   }
 
   /** A controller that has been up for a while without a lease has fenced what it found. */
   #checkBootFence(region: Region): void {
-    const { agenda } = { agenda: this.#agenda };
-    if (region.process !== 'running' || region.state.hold || agenda.now - region.startedAt < 60_000) return;
+    if (region.process !== 'running' || region.state.hold || this.#agenda.now - region.startedAt < 60_000) return;
     const open = region.unfenced();
     if (open.length > 0) this.#oracles.violate('boot-fence', `${region.name} has no lease, and ${open.join(', ')} accepts writes.`);
   }
@@ -253,7 +260,7 @@ class World {
 
   #uncover(region: Region, layer: Layer, was: number): void {
     const { now } = this.#agenda;
-    if (was <= now) return;
+    if (was <= now || this.#coveredUntil[layer] === Number.POSITIVE_INFINITY) return;
     const other = this.#regions.find((one) => one !== region)?.openUntil(layer) ?? 0;
     const until = Math.max(now, Math.min(other, 1e12));
     if (until >= this.#coveredUntil[layer]) return;
@@ -328,8 +335,6 @@ class World {
     return reaches && about.process === 'running' ? regionState(about.state) : 'none';
   }
 }
-
-type Surround = import('./region.ts').Surroundings;
 
 function ask(register: Register, effect: EffectOf<'read' | 'cas'>) {
   if (effect.type === 'read') return { type: 'witness-read' as const, ...register.read() };
