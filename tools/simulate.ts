@@ -51,7 +51,8 @@ async function main(): Promise<void> {
   const runs = wholeNumber('runs', values.runs);
   const jobs = wholeNumber('jobs', values.jobs);
   const scenario = values.loss ? 'loss' : 'storm';
-  if (values.seed !== undefined) return showSeed(wholeNumber('seed', values.seed), values.variant, values.trace, scenario);
+  if (values.seed !== undefined)
+    return showSeed(wholeNumber('seed', values.seed), values.variant, values.trace, scenario);
   const names = values.variant === 'all' ? ['handbook-literal', ...variants.map(({ name }) => name)] : [values.variant];
   console.log(heading(scenario));
   for (const name of names) {
@@ -62,16 +63,25 @@ async function main(): Promise<void> {
 
 function wholeNumber(name: string, text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} takes a whole number of at least 1, not "${text}".\n${usage}`);
+  if (!Number.isInteger(value) || value < 1)
+    throw new Error(`--${name} takes a whole number of at least 1, not "${text}".\n${usage}`);
   return value;
 }
 
 function showSeed(seed: number, name: string, trace: boolean, scenario: Share['scenario']): void {
   const variant = variantNamed(name === 'all' ? 'promise' : name);
-  const result = simulate({ seed, variant, scenario, ...(trace ? { trace: (text: string) => console.log(text) } : {}) });
-  for (const { oracle, at, sentence } of result.violations) console.log(`${(at / 1000).toFixed(3)} ${oracle}: ${sentence}`);
+  const result = simulate({
+    seed,
+    variant,
+    scenario,
+    ...(trace ? { trace: (text: string) => console.log(text) } : {}),
+  });
+  for (const { oracle, at, sentence } of result.violations)
+    console.log(`${(at / 1000).toFixed(3)} ${oracle}: ${sentence}`);
   const { violations, takeovers, resumes, handovers, steps } = result;
-  console.log(`${variant.name}, seed ${seed}: ${violations.length} violations; ${takeovers} takeovers, ${resumes} resumes, ${handovers} handovers, ${steps} steps.`);
+  console.log(
+    `${variant.name}, seed ${seed}: ${violations.length} violations; ${takeovers} takeovers, ${resumes} resumes, ${handovers} handovers, ${steps} steps.`,
+  );
   if (violations.length > 0) process.exitCode = 1;
 }
 
@@ -104,7 +114,8 @@ async function runAll(variant: string, runs: number, jobs: number, scenario: Sha
 }
 
 function heading(scenario: Share['scenario']): string {
-  if (scenario === 'loss') return '| Variant | Runs | Lease taken after: median | p99 | longest | Other oracles |\n|---|---|---|---|---|---|';
+  if (scenario === 'loss')
+    return '| Variant | Runs | Lease taken after: median | p99 | longest | Other oracles |\n|---|---|---|---|---|---|';
   return '| Variant | Runs | Simulated hours | Runs with two active | Takeovers | Resumes | Planned | Traffic open | Data open | Other oracles |\n|---|---|---|---|---|---|---|---|---|---|';
 }
 
@@ -118,8 +129,24 @@ function line(name: string, tally: Tally, scenario: Share['scenario']): string {
   const seeds = tally.twoActive > 0 ? ` (seeds ${two?.seeds.join(', ')})` : '';
   const cells =
     scenario === 'loss'
-      ? [name, tally.runs, ...[0.5, 0.99, 1].map((q) => `${(quantile(tally.lossToLease, q) / 1000).toFixed(1)} s`), others || 'silent']
-      : [name, tally.runs, Math.round(tally.simulatedMs / 3_600_000), `${tally.twoActive}${seeds}`, tally.takeovers, tally.resumes, tally.handovers, share(tally.coveredMs.traffic), share(tally.coveredMs.stateful), others || 'silent'];
+      ? [
+          name,
+          tally.runs,
+          ...[0.5, 0.99, 1].map((q) => `${(quantile(tally.lossToLease, q) / 1000).toFixed(1)} s`),
+          others || 'silent',
+        ]
+      : [
+          name,
+          tally.runs,
+          Math.round(tally.simulatedMs / 3_600_000),
+          `${tally.twoActive}${seeds}`,
+          tally.takeovers,
+          tally.resumes,
+          tally.handovers,
+          share(tally.coveredMs.traffic),
+          share(tally.coveredMs.stateful),
+          others || 'silent',
+        ];
   return `| ${cells.join(' | ')} |`;
 }
 
@@ -131,8 +158,11 @@ function handbookLiteral(runs: number): void {
     overlap += both;
     if (both > 0) failed += 1;
   }
-  console.log(`| handbook-literal | ${runs} | ${Math.round(runs / 3)} | ${failed} (${Math.round(overlap / runs / 1000)} s each on average) | | | | | | |`);
+  console.log(
+    `| handbook-literal | ${runs} | ${Math.round(runs / 3)} | ${failed} (${Math.round(overlap / runs / 1000)} s each on average) | | | | | | |`,
+  );
 }
 
 if (isMainThread) await main();
-else if (workerData === 'simulate') parentPort?.on('message', (share: Share) => parentPort?.postMessage(runShare(share)));
+else if (workerData === 'simulate')
+  parentPort?.on('message', (share: Share) => parentPort?.postMessage(runShare(share)));

@@ -8,7 +8,14 @@ import { absorbApproval, absorbRejection, absorbSwitchover, agreedSwitchover } f
 import { leaseBase, majority, softAt, strictBase } from './deadline.ts';
 import { absorbMessage, absorbVotes, probe, probeDue, tellFenced } from './evidence-decision.ts';
 import { absorbFence, bootFence, driveFence, fenceAll } from './fence-decision.ts';
-import { abortSwitchover, absorbPlanStep, absorbSwitchoverRecorded, drivePlan, driveRelease, startSwitchover } from './plan-decision.ts';
+import {
+  abortSwitchover,
+  absorbPlanStep,
+  absorbSwitchoverRecorded,
+  drivePlan,
+  driveRelease,
+  startSwitchover,
+} from './plan-decision.ts';
 import type { Candidacy, EventOf, FailoverEvent, FailoverSettings, FailoverState, Reason, Step } from './protocol.ts';
 import { isTakeable } from './standby-decision.ts';
 import { never, page, seconds, type Turn } from './turn.ts';

@@ -28,7 +28,14 @@ interface Place {
 export function runHandbookLiteral(seed: number): number {
   const agenda = new Agenda();
   const chance = chanceOf(seed);
-  const place = (name: Place['name']): Place => ({ name, active: false, cached: undefined, cachedUntil: 0, witnessCut: false, isolated: false });
+  const place = (name: Place['name']): Place => ({
+    name,
+    active: false,
+    cached: undefined,
+    cachedUntil: 0,
+    witnessCut: false,
+    isolated: false,
+  });
   const places = [place('fsn'), place('hel')] as const;
   let stored: { holder: string; until: number } | undefined;
   let both = 0;

@@ -62,8 +62,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'an observed lease counts from the send of the read',
-    variant: 'strict',
-    caughtBy: 'single-active-stateful',
+    variant: 'strict-slow-links',
+    caughtBy: 'takeover-bound',
     sabotage: {
       // The witness's own verdict would hide it: here is a store that cannot tell.
       ...after((before, event, result) => {
@@ -88,12 +88,15 @@ export const mutants: readonly Mutant[] = [
     name: 'a promise is forgotten over a restart',
     variant: 'promise',
     caughtBy: 'promise-kept',
-    sabotage: { step: (step) => (before, event) => step(before, event.type === 'start' ? { ...event, promiseUntil: event.at } : event) },
+    sabotage: {
+      step: (step) => (before, event) =>
+        step(before, event.type === 'start' ? { ...event, promiseUntil: event.at } : event),
+    },
   },
   {
     name: 'a promise is given while an acquisition is under way',
     variant: 'promise',
-    caughtBy: 'single-active-stateful',
+    caughtBy: 'promise-kept',
     sabotage: {
       step: (step) => (before, event) => {
         if (event.type !== 'peer' || event.message.kind !== 'promise-request') return step(before, event);
@@ -109,7 +112,9 @@ export const mutants: readonly Mutant[] = [
     variant: 'promise',
     caughtBy: 'deadline-bound',
     sabotage: after((before, event, result) =>
-      event.type === 'peer' && event.message.kind === 'promise' && before.hold?.promisedAt !== result.state.hold?.promisedAt
+      event.type === 'peer' &&
+      event.message.kind === 'promise' &&
+      before.hold?.promisedAt !== result.state.hold?.promisedAt
         ? withHold(result, (hold) => ({ ...hold, promisedAt: event.at }))
         : result,
     ),
@@ -121,19 +126,16 @@ export const mutants: readonly Mutant[] = [
     sabotage: { register: 'ignores-version' },
   },
   {
-    name: 'the witness compares the epoch and not the sequence',
-    variant: 'strict',
-    caughtBy: 'single-active-stateful',
-    sabotage: { register: 'ignores-seq' },
-  },
-  {
     name: 'one of three acknowledgements is enough',
     variant: 'three-witnesses',
     caughtBy: 'deadline-bound',
     sabotage: after((_before, _event, result) =>
       withHold(result, (hold) => {
         const newest = Math.max(...Object.values(hold.acks));
-        return { ...hold, acks: Object.fromEntries(result.state.settings.witnesses.map((witness) => [witness, newest])) };
+        return {
+          ...hold,
+          acks: Object.fromEntries(result.state.settings.witnesses.map((witness) => [witness, newest])),
+        };
       }),
     ),
   },
@@ -156,7 +158,10 @@ export const mutants: readonly Mutant[] = [
         const hold = lost.get(key);
         if (event.type !== 'witness-applied' || result.state.hold || !hold) return result;
         const acks = { ...hold.acks, [event.witness]: event.at };
-        return { ...result, state: { ...result.state, hold: { ...hold, acks, told: { traffic: 0, mesh: 0, stateful: 0 } } } };
+        return {
+          ...result,
+          state: { ...result.state, hold: { ...hold, acks, told: { traffic: 0, mesh: 0, stateful: 0 } } },
+        };
       });
     })(),
   },
@@ -164,7 +169,9 @@ export const mutants: readonly Mutant[] = [
     name: 'an epoch is used twice',
     variant: 'strict',
     caughtBy: 'epoch-monotonic',
-    sabotage: seeing((state) => (state.hold || state.intent ? state : { ...state, maxEpoch: Math.max(0, state.maxEpoch - 1) })),
+    sabotage: seeing((state) =>
+      state.hold || state.intent ? state : { ...state, maxEpoch: Math.max(0, state.maxEpoch - 1) },
+    ),
   },
   {
     name: 'nothing waits for the record',
@@ -203,23 +210,6 @@ export const mutants: readonly Mutant[] = [
     variant: 'continue',
     caughtBy: 'single-active-stateful',
     sabotage: seeing((state) => ({ ...state, peerAliveAt: Number.NEGATIVE_INFINITY, peerDeadSince: -1e12 })),
-  },
-  {
-    name: 'resolvers that cannot be used count as a dead peer',
-    variant: 'continue',
-    caughtBy: 'single-active-stateful',
-    sabotage: {
-      step: (step) => (before, event) => {
-        if (event.type !== 'votes') return step(before, event);
-        const seen = { state: 'standby', epoch: 0 } as const;
-        const votes = event.votes.map((vote) => ({
-          resolver: vote.resolver,
-          self: vote.self === 'unusable' && !before.hold ? seen : vote.self,
-          peer: vote.peer === 'unusable' ? ('none' as const) : vote.peer,
-        }));
-        return step(before, { ...event, votes });
-      },
-    },
   },
   {
     name: 'a handover forgets its tokens',

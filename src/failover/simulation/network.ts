@@ -10,7 +10,8 @@ interface Link {
   slow: number;
 }
 
-const usualDelay = [3, 60] as const;
+/** Even the fastest message takes its time, in milliseconds. */
+const least = 3;
 /** In a thousand messages one is very late: long after everybody has forgotten it. */
 const veryLate = { share: 0.001, from: 2_000, to: 60_000 };
 
@@ -23,7 +24,11 @@ export class Network {
   /** Until faults begin, and after they end, nothing is lost or late. */
   calm = true;
 
-  constructor(agenda: Agenda, chance: Chance) {
+  /** Longest usual delay, in milliseconds. */
+  readonly #usual: number;
+
+  constructor(agenda: Agenda, chance: Chance, usual: number) {
+    this.#usual = usual;
     this.#agenda = agenda;
     this.#chance = chance;
   }
@@ -48,7 +53,7 @@ export class Network {
     const { slow } = this.link(from, to);
     if (slow > 0) return this.#chance.between(0, slow);
     if (!this.calm && this.#chance.happens(veryLate.share)) return this.#chance.between(veryLate.from, veryLate.to);
-    return this.#chance.between(...usualDelay);
+    return this.#chance.between(least, this.#usual);
   }
 
   /** Delivers once, twice or not at all. A message under way when a link is cut still arrives. */

@@ -3,8 +3,15 @@
  * not at what a controller believes.
  */
 import { majority, mayUseResolvers } from '../deadline.ts';
-import type { Lease } from '../lease.ts';
-import { type FailoverEffect, type FailoverSettings, type FailoverState, type Layer, layers } from '../protocol.ts';
+import { type Lease, type LeaseVersion, sameVersion } from '../lease.ts';
+import {
+  type EffectOf,
+  type FailoverEffect,
+  type FailoverSettings,
+  type FailoverState,
+  type Layer,
+  layers,
+} from '../protocol.ts';
 
 export const oracles = [
   'single-active-traffic',
@@ -13,6 +20,7 @@ export const oracles = [
   'single-writer',
   'epoch-monotonic',
   'deadline-bound',
+  'takeover-bound',
   'dead-epoch',
   'promise-kept',
   'record-before-effect',
@@ -39,6 +47,8 @@ interface RegionTruth {
   /** Real times: when each witness last applied a write of the epoch, and when the peer last promised. */
   applied: Map<string, { epoch: number; at: number }>;
   promisedToUs: number;
+  /** Acquisitions of this life of the controller that may still be applied, by witness. */
+  acquiring: Map<string, LeaseVersion | undefined>;
 }
 
 /** What the oracles need to know of the world. */
@@ -49,6 +59,12 @@ export interface WorldView {
   settings(region: string): FailoverSettings;
   /** Until when, in real time, the layer of a region is open; at most now when it is closed. */
   openUntil(region: string, layer: Layer): number;
+  /** What a witness holds. */
+  stored(witness: string): Lease | undefined;
+  /** The epoch a region holds, by its own belief. */
+  heldEpoch(region: string): number | undefined;
+  /** The highest epoch the peer has proven to this region to be closed. */
+  provenEpoch(region: string): number;
   /** Components of the region that accept writes at this moment. */
   writers(region: string): readonly string[];
 }
@@ -57,6 +73,7 @@ export class Oracles {
   readonly violations: Violation[] = [];
   readonly #world: WorldView;
   readonly #truth = new Map<string, RegionTruth>();
+  readonly #writtenAt = new Map<string, number>();
   #newestEpoch = 0;
   /** Real milliseconds in which two regions were open, by layer. */
   readonly overlapMs: Record<Layer, number> = { traffic: 0, mesh: 0, stateful: 0 };
@@ -74,6 +91,7 @@ export class Oracles {
         promised: { until: 0, epoch: 0 },
         applied: new Map(),
         promisedToUs: Number.NEGATIVE_INFINITY,
+        acquiring: new Map(),
       });
   }
 
@@ -89,16 +107,42 @@ export class Oracles {
 
   /** A register was written. */
   onWrite(witness: string, lease: Lease, before: Lease | undefined): void {
-    if (before && lease.epoch < before.epoch) this.violate('epoch-monotonic', `${witness} went from epoch ${before.epoch} to ${lease.epoch}.`);
+    if (before && lease.epoch < before.epoch)
+      this.violate('epoch-monotonic', `${witness} went from epoch ${before.epoch} to ${lease.epoch}.`);
     if (before && lease.epoch === before.epoch && lease.holder !== '' && lease.holder !== before.holder)
-      this.violate('epoch-monotonic', `${witness}: epoch ${lease.epoch} of ${before.holder || 'nobody'} was given to ${lease.holder}.`);
+      this.violate(
+        'epoch-monotonic',
+        `${witness}: epoch ${lease.epoch} of ${before.holder || 'nobody'} was given to ${lease.holder}.`,
+      );
+    if (before && before.holder !== '' && lease.holder !== '' && lease.holder !== before.holder)
+      this.#onTaken(witness, lease, before);
+    this.#writtenAt.set(witness, this.#world.now());
     if (lease.holder !== '') this.#of(lease.holder).applied.set(witness, { epoch: lease.epoch, at: this.#world.now() });
+  }
+
+  /** A lease may be taken only when its holder's slowest clock has run out, or on the holder's own proof. */
+  #onTaken(witness: string, lease: Lease, before: Lease): void {
+    const { ttlMs, clockError } = this.#world.settings(lease.holder).parameters;
+    // Whoever holds a majority already takes the last witness from an older epoch without waiting.
+    if (this.#world.heldEpoch(lease.holder) === lease.epoch) return;
+    const age = this.#world.now() - (this.#writtenAt.get(witness) ?? 0);
+    if (age >= ttlMs / (1 + clockError) || this.#world.provenEpoch(lease.holder) >= before.epoch) return;
+    this.violate(
+      'takeover-bound',
+      `${lease.holder} took ${witness} ${(age / 1000).toFixed(2)} s after ${before.holder} wrote it.`,
+    );
+  }
+
+  /** The controller is gone, and with it what it was about to do. */
+  onCrash(region: string): void {
+    this.#of(region).acquiring.clear();
   }
 
   /** A controller has taken a step. */
   onStep(region: string, before: FailoverState, after: FailoverState, effects: readonly FailoverEffect[]): void {
     const truth = this.#of(region);
-    if (before.hold && before.hold.epoch !== after.hold?.epoch) truth.deadAll = Math.max(truth.deadAll, before.hold.epoch);
+    if (before.hold && before.hold.epoch !== after.hold?.epoch)
+      truth.deadAll = Math.max(truth.deadAll, before.hold.epoch);
     if (after.hold?.statefulFenced) truth.deadStateful = Math.max(truth.deadStateful, after.hold.epoch);
     truth.deadStateful = Math.max(truth.deadStateful, truth.deadAll);
     if (after.hold && after.hold.epoch !== before.hold?.epoch) this.#onGrant(region, after.hold.epoch);
@@ -106,7 +150,8 @@ export class Oracles {
   }
 
   #onGrant(region: string, epoch: number): void {
-    if (epoch <= this.#newestEpoch) this.violate('epoch-monotonic', `${region} became active under epoch ${epoch} after ${this.#newestEpoch}.`);
+    if (epoch <= this.#newestEpoch)
+      this.violate('epoch-monotonic', `${region} became active under epoch ${epoch} after ${this.#newestEpoch}.`);
     this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
   }
 
@@ -118,17 +163,24 @@ export class Oracles {
         return;
       case 'gate':
         if (!effect.open) return;
-        this.#mayAct(region, `open ${effect.layer}`, effect.epoch, effect.layer === 'stateful' ? truth.deadStateful : truth.deadAll);
+        this.#mayAct(
+          region,
+          `open ${effect.layer}`,
+          effect.epoch,
+          effect.layer === 'stateful' ? truth.deadStateful : truth.deadAll,
+        );
         if (effect.epoch === state.hold?.epoch) this.#bound(region, state, effect.layer, effect.deadline);
         return;
       case 'component':
-        if (effect.action !== 'fence') this.#mayAct(region, `${effect.action} ${effect.component}`, effect.epoch, truth.deadStateful);
+        if (effect.action !== 'fence')
+          this.#mayAct(region, `${effect.action} ${effect.component}`, effect.epoch, truth.deadStateful);
         return;
       case 'send':
         if (effect.message.kind === 'promise') this.#onPromise(region, effect.message.epoch);
         return;
       case 'cas':
-        if (effect.next.holder === region && effect.next.epoch !== state.hold?.epoch) this.#onAcquire(region, state);
+        if (effect.next.holder === region && effect.next.epoch !== state.hold?.epoch)
+          this.#onAcquire(region, state, effect);
         return;
       default:
     }
@@ -136,7 +188,8 @@ export class Oracles {
 
   #mayAct(region: string, what: string, epoch: number, dead: number): void {
     if (epoch <= dead) this.violate('dead-epoch', `${region}: ${what} under epoch ${epoch}, which is dead here.`);
-    if (!this.#of(region).recorded.has(epoch)) this.violate('record-before-effect', `${region}: ${what} under epoch ${epoch} before its intent was on record.`);
+    if (!this.#of(region).recorded.has(epoch))
+      this.violate('record-before-effect', `${region}: ${what} under epoch ${epoch} before its intent was on record.`);
   }
 
   onRecorded(region: string, entry: string): void {
@@ -149,15 +202,27 @@ export class Oracles {
     const { parameters, peer } = this.#world.settings(region);
     const until = this.#world.local(region) + parameters.promiseMs;
     this.#of(region).promised = { until, epoch };
+    const pending = [...this.#of(region).acquiring].some(([witness, expect]) =>
+      sameVersion(expect, this.#world.stored(witness)),
+    );
+    if (pending)
+      this.violate('promise-kept', `${region} promises while an acquisition of its own may still be applied.`);
     this.#of(peer).promisedToUs = this.#world.now();
   }
 
   /** An acquisition leaves while the peer may still rely on this region's promise. */
-  #onAcquire(region: string, { settings }: FailoverState): void {
-    const { until, epoch } = this.#of(region).promised;
+  #onAcquire(region: string, { settings }: FailoverState, { witness, expect, next }: EffectOf<'cas'>): void {
+    const { promised, recorded, acquiring } = this.#of(region);
+    if (!recorded.has(next.epoch))
+      this.violate('record-before-effect', `${region} acquires epoch ${next.epoch} before its intent was on record.`);
+    acquiring.set(witness, expect);
+    const { until, epoch } = promised;
     const peer = this.#of(settings.peer);
     if (this.#world.local(region) < until && peer.deadAll < epoch)
-      this.violate('promise-kept', `${region} acquires while its promise for epoch ${epoch} of ${settings.peer} stands.`);
+      this.violate(
+        'promise-kept',
+        `${region} acquires while its promise for epoch ${epoch} of ${settings.peer} stands.`,
+      );
   }
 
   /** A gate may not be open longer than the lease, or the promise, can be relied upon by the slowest clock. */
@@ -173,7 +238,11 @@ export class Oracles {
     const { ttlMs, promiseMs, clockError } = settings.parameters;
     const limit = Math.max(byLease + ttlMs / (1 + clockError), promisedToUs + promiseMs / (1 + clockError));
     const real = this.#world.toReal(region, deadline);
-    if (real > limit) this.violate('deadline-bound', `${region}: ${layer} may stay open ${((real - limit) / 1000).toFixed(2)} s too long.`);
+    if (real > limit)
+      this.violate(
+        'deadline-bound',
+        `${region}: ${layer} may stay open ${((real - limit) / 1000).toFixed(2)} s too long.`,
+      );
   }
 
   /** Something has opened: is the other region open as well? */
@@ -185,7 +254,10 @@ export class Oracles {
     if (both <= 0) return;
     this.overlapMs[layer] += Math.max(0, until - Math.max(now, this.#countedUntil[layer]));
     this.#countedUntil[layer] = Math.max(until, this.#countedUntil[layer]);
-    this.violate(`single-active-${layer}`, `${region} opens ${layer} while ${other} is open for another ${(both / 1000).toFixed(2)} s.`);
+    this.violate(
+      `single-active-${layer}`,
+      `${region} opens ${layer} while ${other} is open for another ${(both / 1000).toFixed(2)} s.`,
+    );
   }
 
   checkWriters(region: string): void {
@@ -193,7 +265,8 @@ export class Oracles {
     if (mine.length === 0) return;
     const other = this.#world.settings(region).peer;
     const both = this.#world.writers(other).filter((name) => mine.includes(name));
-    if (both.length > 0) this.violate('single-writer', `${both.join(', ')} accepts writes in ${region} and in ${other}.`);
+    if (both.length > 0)
+      this.violate('single-writer', `${both.join(', ')} accepts writes in ${region} and in ${other}.`);
   }
 
   /** After faults have stopped for long enough one region must be fully open. */

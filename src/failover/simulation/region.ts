@@ -38,6 +38,7 @@ export interface Surroundings {
   onOpened(region: Region, layer: Layer): void;
   onClosed(region: Region, layer: Layer, was: number): void;
   onWriters(region: Region): void;
+  onCrash(region: Region): void;
   onRecorded(region: Region, entry: string): void;
   onPromoted(region: Region, component: string, effect: EffectOf<'component'>): void;
   trace: ((line: string) => void) | undefined;
@@ -66,7 +67,12 @@ export class Region {
   /** What waits for a paused process: messages in its sockets, and what it was about to do. */
   #waiting: (() => void)[] = [];
 
-  constructor(settings: FailoverSettings, world: Surroundings, clock: { rate: number; offset: number }, faults: RegionFaults) {
+  constructor(
+    settings: FailoverSettings,
+    world: Surroundings,
+    clock: { rate: number; offset: number },
+    faults: RegionFaults,
+  ) {
     this.name = settings.region;
     this.settings = settings;
     this.#world = world;
@@ -113,12 +119,19 @@ export class Region {
     this.#timerAt = Number.POSITIVE_INFINITY;
     const epochFloor = this.state.maxEpoch;
     this.state = createState(this.settings);
-    this.#step({ type: 'start', at: this.local(), incarnation: `${this.name}${this.#life}`, epochFloor, promiseUntil: undefined });
+    this.#step({
+      type: 'start',
+      at: this.local(),
+      incarnation: `${this.name}${this.#life}`,
+      epochFloor,
+      promiseUntil: undefined,
+    });
     this.assess();
   }
 
   /** The process is gone; gates and components remain. */
   crash(): void {
+    this.#world.onCrash(this);
     this.process = 'down';
     this.#life += 1;
   }
@@ -175,8 +188,18 @@ export class Region {
 
   assess(): void {
     this.#later(this.#world.chance.between(50, 500), () => {
-      const components = this.settings.components.map(({ name }) => ({ component: name, verdict: 'ok' as const, lagMs: 0 }));
-      this.#step({ type: 'assessment', at: this.local(), failedChecks: [], components, positions: this.#world.agenda.now });
+      const components = this.settings.components.map(({ name }) => ({
+        component: name,
+        verdict: 'ok' as const,
+        lagMs: 0,
+      }));
+      this.#step({
+        type: 'assessment',
+        at: this.local(),
+        failedChecks: [],
+        components,
+        positions: this.#world.agenda.now,
+      });
       this.#later(60_000 / this.#rate, () => this.assess());
     });
   }
@@ -211,7 +234,9 @@ export class Region {
     trace?.(`  ${this.name} ${describeEffect(effect)}`);
     switch (effect.type) {
       case 'gate':
-        this.#inProcess(() => (effect.open ? this.#openGate(effect.layer, effect.deadline) : this.#close(effect.layer)));
+        this.#inProcess(() =>
+          effect.open ? this.#openGate(effect.layer, effect.deadline) : this.#close(effect.layer),
+        );
         return;
       case 'component':
         this.#inProcess(() => this.#act(effect));
@@ -269,7 +294,8 @@ export class Region {
     const { component: name, action, request, deadline } = effect;
     const component = this.components.get(name);
     if (!component) return;
-    const failed = (deadline !== undefined && this.local() >= deadline) || (this.componentsBroken > 0 && chance.happens(0.7));
+    const failed =
+      (deadline !== undefined && this.local() >= deadline) || (this.componentsBroken > 0 && chance.happens(0.7));
     const start = Math.max(agenda.now, component.busyUntil);
     const end = start + (action === 'verify' ? chance.between(10, 200) : chance.between(50, 4_000));
     component.busyUntil = end;
@@ -277,7 +303,13 @@ export class Region {
     agenda.in(end - agenda.now, () => {
       if (!failed && this.machineUp) this.#take(component, effect);
       const outcome = failed || !this.machineUp ? 'failed' : 'done';
-      const event = { type: 'component' as const, request, outcome, sentence: 'The API server refused.', token: component.token } as const;
+      const event = {
+        type: 'component' as const,
+        request,
+        outcome,
+        sentence: 'The API server refused.',
+        token: component.token,
+      } as const;
       if (life === this.#life) this.#inProcess(() => this.#step({ ...event, at: this.local() }));
     });
   }

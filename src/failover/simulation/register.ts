@@ -3,7 +3,7 @@ import { type Lease, type LeaseVersion, sameVersion } from '../lease.ts';
 import type { Agenda } from './agenda.ts';
 
 /** How a witness may be broken on purpose. */
-export type RegisterFault = 'ignores-version' | 'ignores-seq';
+export type RegisterFault = 'ignores-version';
 
 export class Register {
   readonly name: string;
@@ -29,21 +29,15 @@ export class Register {
     return { lease: this.#lease, expired: this.#lease && age >= this.#lease.ttlMs };
   }
 
-  compareAndSet(expect: LeaseVersion | undefined, next: Lease): { applied: true } | { applied: false; current: Lease | undefined } {
+  compareAndSet(
+    expect: LeaseVersion | undefined,
+    next: Lease,
+  ): { applied: true } | { applied: false; current: Lease | undefined } {
     const before = this.#lease;
-    const expected =
-      this.#fault === 'ignores-version' || (this.#fault === 'ignores-seq' && expect?.epoch === before?.epoch)
-        ? true
-        : sameVersion(expect, before);
-    if (!expected) return { applied: false, current: before };
+    if (this.#fault !== 'ignores-version' && !sameVersion(expect, before)) return { applied: false, current: before };
     this.#lease = next;
     this.#writtenAt = this.#agenda.now;
     this.onWrite(next, before);
     return { applied: true };
-  }
-
-  /** Loses everything it knew. */
-  forget(): void {
-    this.#lease = undefined;
   }
 }

@@ -2,10 +2,11 @@
  * One run: two regions, one or three witnesses and three resolvers on one agenda, faults in between, oracles all along.
  * A seed (and the commit) gives the same run again.
  */
+
+import { regionState } from '../evidence-decision.ts';
 import { step } from '../failover-decision.ts';
 import { defaultParameters } from '../parameters.ts';
 import type { EffectOf, FailoverEvent, FailoverSettings, Layer, ResolverAnswer } from '../protocol.ts';
-import { regionState } from '../evidence-decision.ts';
 import { Agenda } from './agenda.ts';
 import { scheduleFaults } from './faults.ts';
 import { Network } from './network.ts';
@@ -77,7 +78,7 @@ class World {
     this.#options = options;
     this.#chance = chanceOf(seed);
     const chance = this.#chance;
-    this.#network = new Network(this.#agenda, chance);
+    this.#network = new Network(this.#agenda, chance, variant.slowMs);
     // The hardest clocks are the extreme ones: half of the time a clock is as wrong as it may be.
     const rate = () => 1 + variant.clockError * (chance.happens(0.5) ? chance.pick([-1, 1]) : chance.between(-1, 1));
     const witnesses = variant.witnesses === 1 ? ['w1'] : ['w1', 'w2', 'w3'];
@@ -87,19 +88,43 @@ class World {
     const settings = this.#settings(witnesses);
     this.#regions = regionNames.map(
       (name, index) =>
-        new Region(settings(name, regionNames[1 - index] as string, index === 0), surroundings, { rate: rate(), offset: chance.between(0, 1e6) }, faults),
+        new Region(
+          settings(name, regionNames[1 - index] as string, index === 0),
+          surroundings,
+          { rate: rate(), offset: chance.between(0, 1e6) },
+          faults,
+        ),
     );
     this.#oracles = new Oracles(this.#view(), regionNames);
-    for (const register of this.#registers) register.onWrite = (lease, before) => this.#oracles.onWrite(register.name, lease, before);
+    for (const register of this.#registers)
+      register.onWrite = (lease, before) => this.#oracles.onWrite(register.name, lease, before);
     const none = { traffic: 0, mesh: 0, stateful: 0 };
-    this.#result = { seed, simulatedMs: 0, coveredMs: none, faultMs: 0, takeovers: 0, resumes: 0, handovers: 0, steps: 0, lossToLease: [] };
+    this.#result = {
+      seed,
+      simulatedMs: 0,
+      coveredMs: none,
+      faultMs: 0,
+      takeovers: 0,
+      resumes: 0,
+      handovers: 0,
+      steps: 0,
+      lossToLease: [],
+    };
   }
 
   #settings(witnesses: readonly string[]) {
     const { variant, sabotage } = this.#options;
     // Anti-flap would end most runs after two takeovers; it has tests of its own.
-    const parameters = { ...defaultParameters, dwellMs: 0, maxTakeovers: 1_000, ...variant.parameters, ...sabotage?.parameters };
-    const components = this.#chance.pick([['postgres', 'valkey'], ['postgres'], []]).map((name) => ({ name, rpoMs: 30_000 }));
+    const parameters = {
+      ...defaultParameters,
+      dwellMs: 0,
+      maxTakeovers: 1_000,
+      ...variant.parameters,
+      ...sabotage?.parameters,
+    };
+    const components = this.#chance
+      .pick([['postgres', 'valkey'], ['postgres'], []])
+      .map((name) => ({ name, rpoMs: 30_000 }));
     return (region: string, peer: string, initialHolder: boolean): FailoverSettings => ({
       group: 'shop',
       region,
@@ -115,26 +140,27 @@ class World {
   }
 
   #surroundings(sabotage: Sabotage | undefined) {
-    const world = this;
     return {
       agenda: this.#agenda,
       chance: this.#chance,
       step: sabotage?.step ? sabotage.step(step) : step,
-      transmit: (region: Region, effect: EffectOf<'read' | 'cas' | 'send' | 'probe'>) => world.#transmit(region, effect),
+      transmit: (region: Region, effect: EffectOf<'read' | 'cas' | 'send' | 'probe'>) => this.#transmit(region, effect),
       onStep: (...[region, before, after, effects]: Parameters<Surroundings['onStep']>) => {
-        world.#result.steps += 1;
-        world.#oracles.onStep(region.name, before, after, effects);
+        this.#result.steps += 1;
+        this.#oracles.onStep(region.name, before, after, effects);
         const epoch = after.hold?.epoch;
-        if (after.hold && epoch !== before.hold?.epoch) world.#onActive(region, after.hold.kind);
+        if (after.hold && epoch !== before.hold?.epoch) this.#onActive(region, after.hold.kind);
       },
       onOpened: (region: Region, layer: Layer) => {
-        world.#cover(region, layer);
-        world.#oracles.onOpened(region.name, layer);
+        this.#cover(region, layer);
+        this.#oracles.onOpened(region.name, layer);
       },
-      onClosed: (region: Region, layer: Layer, was: number) => world.#uncover(region, layer, was),
-      onWriters: (region: Region) => world.#oracles.checkWriters(region.name),
-      onRecorded: (region: Region, entry: string) => world.#oracles.onRecorded(region.name, entry),
-      onPromoted: (region: Region, component: string, effect: EffectOf<'component'>) => world.#checkToken(region, component, effect),
+      onCrash: (region: Region) => this.#oracles.onCrash(region.name),
+      onClosed: (region: Region, layer: Layer, was: number) => this.#uncover(region, layer, was),
+      onWriters: (region: Region) => this.#oracles.checkWriters(region.name),
+      onRecorded: (region: Region, entry: string) => this.#oracles.onRecorded(region.name, entry),
+      onPromoted: (region: Region, component: string, effect: EffectOf<'component'>) =>
+        this.#checkToken(region, component, effect),
       trace: this.#trace(),
     };
   }
@@ -152,6 +178,9 @@ class World {
       toReal: (name: string, local: number) => region(name).toReal(local),
       settings: (name: string) => region(name).settings,
       openUntil: (name: string, layer: Layer) => region(name).openUntil(layer),
+      stored: (name: string) => this.#registers.find((one) => one.name === name)?.read().lease,
+      heldEpoch: (name: string) => region(name).state.hold?.epoch,
+      provenEpoch: (name: string) => region(name).state.peerFencedEpoch,
       writers: (name: string) => region(name).writers(),
     };
   }
@@ -221,7 +250,14 @@ class World {
   #switchover(at: number): void {
     this.#agenda.in(at, () => {
       const active = this.#regions.find((region) => region.state.hold);
-      active?.receive((local): FailoverEvent => ({ type: 'switchover', at: local, actor: 'the person on call', reason: 'maintenance' }));
+      active?.receive(
+        (local): FailoverEvent => ({
+          type: 'switchover',
+          at: local,
+          actor: 'the person on call',
+          reason: 'maintenance',
+        }),
+      );
     });
   }
 
@@ -229,7 +265,8 @@ class World {
     if (kind === 'takeover') this.#result.takeovers += 1;
     if (kind === 'resume') this.#result.resumes += 1;
     if (kind === 'handover') this.#result.handovers += 1;
-    if (this.#lostAt && this.#lostAt.region !== region.name) this.#result.lossToLease.push(this.#agenda.now - this.#lostAt.at);
+    if (this.#lostAt && this.#lostAt.region !== region.name)
+      this.#result.lossToLease.push(this.#agenda.now - this.#lostAt.at);
     this.#lostAt = undefined;
   }
 
@@ -238,14 +275,18 @@ class World {
     const other = this.#regions.find((one) => one !== region);
     const given = other?.components.get(component)?.token ?? 0;
     if (region.state.hold?.kind === 'handover' && token !== given)
-      this.#oracles.violate('handover-token', `${region.name} promotes ${component} with token ${token} instead of ${given}.`);
+      this.#oracles.violate(
+        'handover-token',
+        `${region.name} promotes ${component} with token ${token} instead of ${given}.`,
+      );
   }
 
   /** A controller that has been up for a while without a lease has fenced what it found. */
   #checkBootFence(region: Region): void {
     if (region.process !== 'running' || region.state.hold || this.#agenda.now - region.startedAt < 60_000) return;
     const open = region.unfenced();
-    if (open.length > 0) this.#oracles.violate('boot-fence', `${region.name} has no lease, and ${open.join(', ')} accepts writes.`);
+    if (open.length > 0)
+      this.#oracles.violate('boot-fence', `${region.name} has no lease, and ${open.join(', ')} accepts writes.`);
   }
 
   // Availability: how long a layer was open anywhere.
@@ -331,7 +372,8 @@ class World {
     if (!this.#network.passes(asker.name, resolver)) return 'unusable';
     // A view of its own: this asker's instance of the resolver has a network of its own to either region.
     const instance = sameViews ? resolver : `${resolver}/${asker.name}`;
-    const reaches = this.#network.passes(instance, about.name) && (sameViews || this.#network.passes(resolver, about.name));
+    const reaches =
+      this.#network.passes(instance, about.name) && (sameViews || this.#network.passes(resolver, about.name));
     return reaches && about.process === 'running' ? regionState(about.state) : 'none';
   }
 }
@@ -339,5 +381,7 @@ class World {
 function ask(register: Register, effect: EffectOf<'read' | 'cas'>) {
   if (effect.type === 'read') return { type: 'witness-read' as const, ...register.read() };
   const answer = register.compareAndSet(effect.expect, effect.next);
-  return answer.applied ? { type: 'witness-applied' as const } : { type: 'witness-conflict' as const, current: answer.current };
+  return answer.applied
+    ? { type: 'witness-applied' as const }
+    : { type: 'witness-conflict' as const, current: answer.current };
 }

@@ -40,7 +40,8 @@ const seedsShown = 5;
 
 export function count(tally: Tally, run: RunResult): void {
   tally.runs += 1;
-  for (const key of ['simulatedMs', 'steps', 'faultMs', 'takeovers', 'resumes', 'handovers'] as const) tally[key] += run[key];
+  for (const key of ['simulatedMs', 'steps', 'faultMs', 'takeovers', 'resumes', 'handovers'] as const)
+    tally[key] += run[key];
   tally.coveredMs.traffic += run.coveredMs.traffic;
   tally.coveredMs.stateful += run.coveredMs.stateful;
   const overlap = Math.max(run.overlapMs.traffic, run.overlapMs.mesh, run.overlapMs.stateful);
@@ -56,7 +57,17 @@ function note(tally: Tally, oracle: Oracle, runs: number, seeds: readonly number
 }
 
 export function add(tally: Tally, other: Tally): void {
-  for (const key of ['runs', 'simulatedMs', 'steps', 'twoActive', 'overlapMs', 'faultMs', 'takeovers', 'resumes', 'handovers'] as const)
+  for (const key of [
+    'runs',
+    'simulatedMs',
+    'steps',
+    'twoActive',
+    'overlapMs',
+    'faultMs',
+    'takeovers',
+    'resumes',
+    'handovers',
+  ] as const)
     tally[key] += other[key];
   tally.coveredMs.traffic += other.coveredMs.traffic;
   tally.coveredMs.stateful += other.coveredMs.stateful;
