@@ -7,7 +7,7 @@ import type { Clock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import { configurationProblems, FailoverConfiguration } from '../failover/configuration.ts';
 import { type Controller, startController } from '../failover/controller.ts';
-import { createElapsed } from '../failover/elapsed.ts';
+import { createElapsed } from '../failover/elapsed-clock.ts';
 import { createState, step } from '../failover/failover-decision.ts';
 import { type GroupDeclaration, groupProblems } from '../failover/group-settings.ts';
 import type { LayerPorts } from '../failover/layers/create-components.ts';

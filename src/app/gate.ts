@@ -2,7 +2,7 @@
 import type { CliIo } from '../cli/io.ts';
 import type { GateOptions } from '../cli/registry.ts';
 import { CatalystError } from '../errors.ts';
-import { createElapsed } from '../failover/elapsed.ts';
+import { createElapsed } from '../failover/elapsed-clock.ts';
 import { startSidecar } from '../failover/layers/gate-sidecar.ts';
 import { parseListen } from './listen.ts';
 

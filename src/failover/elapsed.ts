@@ -1,45 +1,38 @@
 /**
- * Elapsed time that does not stand still while the machine is suspended. Node's monotonic clock does (CLOCK_MONOTONIC), so
- * the kernel's uptime and the wall clock are asked as well, and whichever has moved on furthest counts: a lease may only
- * ever seem older than it is.
+ * Elapsed time that a suspended machine cannot hold back. CLOCK_MONOTONIC, which Node reads, stands still while a machine
+ * sleeps or a virtual machine is paused; a lease does not. So three clocks are read and the fastest counts: any of them
+ * past a deadline means that it has passed. Time is only ever lost this way, never won.
  */
-import { readFileSync } from 'node:fs';
-
-/** The clocks of the machine, ms each. */
-export interface ElapsedSources {
-  monotonic(): number;
-  /** Counts suspended time; undefined where the system does not tell. */
-  uptime(): number | undefined;
-  wall(): number;
+export interface ClockReading {
+  /** CLOCK_MONOTONIC, in milliseconds. */
+  monotonic: number;
+  /** First field of /proc/uptime (CLOCK_BOOTTIME, which counts sleep), in milliseconds; undefined where there is none. */
+  uptime: number | undefined;
+  /** Time of day, in milliseconds. It may be set back: then it says nothing. */
+  wall: number;
 }
 
-export const machineSources: ElapsedSources = {
-  monotonic: () => performance.now(),
-  uptime: () => {
-    try {
-      const [seconds = ''] = readFileSync('/proc/uptime', 'utf8').split(' ');
-      return Number(seconds) * 1000;
-    } catch {
-      return undefined;
-    }
-  },
-  wall: () => Date.now(),
-};
+/** Elapsed milliseconds since the first reading: grows by the largest of the three differences, and never goes back. */
+export class Elapsed {
+  #before: ClockReading;
+  #elapsed = 0;
 
-/** A function that gives the ms since it was made, and never goes back. */
-export function createElapsed(sources: ElapsedSources = machineSources): () => number {
-  let last = { monotonic: sources.monotonic(), uptime: sources.uptime(), wall: sources.wall() };
-  let elapsed = 0;
-  return () => {
-    const now = { monotonic: sources.monotonic(), uptime: sources.uptime(), wall: sources.wall() };
-    const monotonic = now.monotonic - last.monotonic;
-    // /proc/uptime counts hundredths, and the wall clock is set by others: only a leap is news, not the rounding.
-    const leap = Math.max((now.uptime ?? 0) - (last.uptime ?? now.uptime ?? 0), now.wall - last.wall) - monotonic;
-    elapsed += Math.max(0, monotonic) + (leap > leapMs ? leap : 0);
-    last = now;
-    return elapsed;
-  };
+  constructor(first: ClockReading) {
+    this.#before = first;
+  }
+
+  /** Takes the next reading. */
+  advance(reading: ClockReading): number {
+    const { monotonic, uptime, wall } = this.#before;
+    const byUptime = reading.uptime === undefined || uptime === undefined ? 0 : reading.uptime - uptime;
+    this.#elapsed += Math.max(0, reading.monotonic - monotonic, byUptime, reading.wall - wall);
+    this.#before = reading;
+    return this.#elapsed;
+  }
 }
 
-/** A difference between two looks that no rounding and no slewing explains. */
-const leapMs = 250;
+/** The first field of /proc/uptime in milliseconds; undefined when the text is something else. */
+export function parseUptime(text: string): number | undefined {
+  const seconds = Number(text.split(' ', 1)[0]);
+  return text.trim() === '' || !Number.isFinite(seconds) || seconds < 0 ? undefined : Math.round(seconds * 1000);
+}
