@@ -21,10 +21,7 @@ process.once('exit', () => {
   for (const child of live) child.kill('SIGKILL');
 });
 
-export function programFile(name: 'main' | 'witness-process'): string {
-  const path = name === 'main' ? `../../main${extension}` : `./${name}${extension}`;
-  return fileURLToPath(new URL(path, import.meta.url));
-}
+export const mainProgram = fileURLToPath(new URL(`../../main${extension}`, import.meta.url));
 
 /** Starts a program of ours and resolves with the first group of `ready` in one of its lines. */
 export async function startChild(

@@ -9,7 +9,7 @@ import { apiVersion } from '../../catalog/resource.ts';
 import { generateKey } from '../keys.ts';
 import { defaultParameters } from '../parameters.ts';
 import { type Link, layLink } from './link.ts';
-import { type Child, programFile, startChild } from './processes.ts';
+import { type Child, mainProgram, startChild } from './processes.ts';
 
 export const regionNames = ['hz-fsn-rtz-prod', 'hz-hel-rtz-prod'] as const;
 export type RegionName = (typeof regionNames)[number];
@@ -64,14 +64,13 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   };
   try {
     const keys = Object.fromEntries(regionNames.map((name) => [name, generateKey()]));
-    const known = regionNames.map((name) => `${name}=${keys[name]?.publicKey}`);
+    const known = regionNames.flatMap((name) => ['--region', `${name}=${keys[name]?.publicKey}`]);
     const witnessArgs = (port: number) => [
-      programFile('witness-process'),
-      join(folder, 'witness'),
-      String(port),
+      ...[mainProgram, 'witness', '--listen', `127.0.0.1:${port}`, '--data', join(folder, 'witness')],
       ...known,
     ];
-    let witness = await startChild(witnessArgs(0), /^(http:\S+)/, () => {});
+    const witnessReady = /listens at (http:\S+) and keeps/;
+    let witness = await startChild(witnessArgs(0), witnessReady, () => {});
     const port = Number(new URL(witness.said).port);
     cleanUps.push(() => witness.child.signal('SIGKILL'));
     const regions: Region[] = [];
@@ -103,7 +102,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       regions: [one, two],
       killWitness: () => witness.child.signal('SIGKILL'),
       restartWitness: async () => {
-        witness = await startChild(witnessArgs(port), /^(http:\S+)/, () => {});
+        witness = await startChild(witnessArgs(port), witnessReady, () => {});
       },
       cutCables: () => {
         for (const cable of cables) cable.cut();
@@ -157,7 +156,7 @@ async function startRegion(
   };
   const startController = async (listen: string) => {
     await writeFile(join(folder, 'failover.yaml'), stringify(config(listen)));
-    const args = [programFile('main'), 'failover', '--config', join(folder, 'failover.yaml')];
+    const args = [mainProgram, 'failover', '--config', join(folder, 'failover.yaml')];
     return startChild(args, /listens at (http:\S+?)\.$/, tell);
   };
   let controller = await startController('127.0.0.1:0');
@@ -169,7 +168,7 @@ async function startRegion(
   const startGate = () =>
     startChild(
       [
-        ...[programFile('main'), 'gate', '--group', group, '--controller', controllerUrl, '--listen', '127.0.0.1:0'],
+        ...[mainProgram, 'gate', '--group', group, '--controller', controllerUrl, '--listen', '127.0.0.1:0'],
         ...['--protect', `127.0.0.1:${entry}=127.0.0.1:${workloadPort}`],
       ],
       /answered at (http:\S+?)\.$/,
