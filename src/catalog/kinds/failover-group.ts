@@ -199,15 +199,9 @@ export const FailoverGroupSpec = Type.Object(
     ),
     acknowledgeUnsafePromote: maybe(
       Type.String({
-        description: 'Has to be "I accept two active regions" for dnsFallback promote; it is put on record.',
+        description: 'Has to be "I accept two active regions" for dnsFallback promote.',
         maxLength: 128,
       }),
-    ),
-    fenceOnLoss: maybe(
-      Words(
-        ['everything', 'statefulOnly'] as const,
-        'What an isolated active shuts. everything (default), or statefulOnly, which leaves read-only traffic open.',
-      ),
     ),
     timings: maybe(Timings),
     minimumDwell: Duration('No takeover so soon after the last one, a release aside. Default 15m.', '15m'),
