@@ -17,6 +17,7 @@ const mayKnow = {
   incident: ['alert', 'catalog', 'database', 'audit', 'integrations/contract'],
   notify: ['catalog', 'database', 'audit', 'integrations/contract'],
   slo: ['catalog', 'check'],
+  failover: ['catalog', 'integrations', 'telemetry'],
   run: ['alert', 'incident', 'catalog', 'check', 'guard', 'notify', 'database', 'audit', 'integrations/contract'],
 };
 
