@@ -134,6 +134,31 @@ export const metricDefinitions = {
     help: 'Clients that follow the event stream.',
     labels: {},
   },
+  witnessRequests: {
+    name: 'catalyst_sre_witness_requests_total',
+    kind: 'counter',
+    help: 'Requests to this witness. Applied and Conflict are both good answers; Failed means that the disk cannot be trusted.',
+    labels: { operation: ['Read', 'Write'], outcome: ['Applied', 'Conflict', 'Read', 'Refused', 'Failed'] },
+  },
+  witnessCommit: {
+    name: 'catalyst_sre_witness_commit_seconds',
+    kind: 'histogram',
+    help: 'Time of one commit of this witness, fsync included; the writes that arrive meanwhile share the next one.',
+    labels: {},
+    buckets: requestSeconds,
+  },
+  witnessWrites: {
+    name: 'catalyst_sre_witness_committed_writes_total',
+    kind: 'counter',
+    help: 'Writes in the commits of this witness, refused ones included.',
+    labels: {},
+  },
+  witnessGroups: {
+    name: 'catalyst_sre_witness_groups',
+    kind: 'gauge',
+    help: 'Failover groups whose lease this witness keeps.',
+    labels: {},
+  },
   httpServerRequestDuration: {
     name: 'http_server_request_duration_seconds',
     kind: 'histogram',
