@@ -5,7 +5,16 @@ import { type DecodedPacket, decode } from 'dns-packet';
 import { CatalystError, messageOf } from '../errors.ts';
 
 /** Response codes (RFC 1035 §4.1.1, RFC 2136 §2.2) that are told apart here. */
-export const rcode = { noError: 0, formErr: 1, servFail: 2, nxDomain: 3, notImp: 4, refused: 5, yxRrset: 7, nxRrset: 8 } as const;
+export const rcode = {
+  noError: 0,
+  formErr: 1,
+  servFail: 2,
+  nxDomain: 3,
+  notImp: 4,
+  refused: 5,
+  yxRrset: 7,
+  nxRrset: 8,
+} as const;
 
 /** A message's length is two bytes (RFC 1035 §4.2.2). */
 const maxMessageBytes = 65_535;
@@ -20,7 +29,9 @@ export function parseDnsServer(text: string): DnsServerAddress {
   const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s[\]]+))(?::([0-9]{1,5}))?$/.exec(text) ?? [];
   const host = bracketed ?? plain;
   if (host !== undefined && Number(port ?? 53) <= 65_535) return { host, port: Number(port ?? 53) };
-  throw new CatalystError('BadRequest', `${text} is no address of a DNS server.`, { hint: 'Write 9.9.9.9 or [2620:fe::fe]:53.' });
+  throw new CatalystError('BadRequest', `${text} is no address of a DNS server.`, {
+    hint: 'Write 9.9.9.9 or [2620:fe::fe]:53.',
+  });
 }
 
 /** A TXT record's data: strings of at most 255 bytes, each after its length (RFC 1035 §3.3.14). */
@@ -37,7 +48,9 @@ export function txtData(text: string): Buffer {
 /** The strings of a decoded TXT record, joined. */
 export function txtText(data: unknown): string {
   const parts: unknown[] = Array.isArray(data) ? data : [data];
-  return Buffer.concat(parts.map((part) => (Buffer.isBuffer(part) ? part : Buffer.from(String(part))))).toString('utf8');
+  return Buffer.concat(parts.map((part) => (Buffer.isBuffer(part) ? part : Buffer.from(String(part))))).toString(
+    'utf8',
+  );
 }
 
 /** The response code of a message. */

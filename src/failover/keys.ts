@@ -17,7 +17,10 @@ export interface SigningKey {
 /** A new pair: the private key as PKCS #8 in PEM, for a file of mode 0600. */
 export function generateKey(): { privateKeyPem: string; publicKey: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  return { privateKeyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), publicKey: wordOf(publicKey) };
+  return {
+    privateKeyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicKey: wordOf(publicKey),
+  };
 }
 
 /** Reads a private key. Throws NotConfigured, and never shows the text. */
@@ -45,8 +48,12 @@ function notAKey(): CatalystError {
 export function verifier(publicKey: string): (text: string, signature: string) => boolean {
   let key: KeyObject;
   try {
-    if (!new RegExp(publicKeyPattern).test(publicKey)) throw new Error('it does not begin with ed25519: or has another length');
-    key = createPublicKey({ format: 'jwk', key: { kty: 'OKP', crv: 'Ed25519', x: publicKey.slice('ed25519:'.length) } });
+    if (!new RegExp(publicKeyPattern).test(publicKey))
+      throw new Error('it does not begin with ed25519: or has another length');
+    key = createPublicKey({
+      format: 'jwk',
+      key: { kty: 'OKP', crv: 'Ed25519', x: publicKey.slice('ed25519:'.length) },
+    });
   } catch (error) {
     throw new CatalystError('NotConfigured', `${publicKey.slice(0, 60)} is no public key: ${messageOf(error)}.`, {
       hint: 'It is the word that "catalyst-sre witness key" prints.',

@@ -16,7 +16,9 @@ conforms('memory', async () => shared, { tellsExpiry: true, remote: false });
 
 /** Names of the checks that a store fails. */
 async function failed(open: (name: string) => Witness, clock = systemClock): Promise<string[]> {
-  return (await resultsOf(open, newGroup(), clock)).filter(({ outcome }) => outcome === 'failed').map(({ name }) => name);
+  return (await resultsOf(open, newGroup(), clock))
+    .filter(({ outcome }) => outcome === 'failed')
+    .map(({ name }) => name);
 }
 
 /**
@@ -67,7 +69,12 @@ const faults: [string, (witness: Witness) => Partial<Witness>, string][] = [
     (witness) => ({
       compareAndSet: async (group, _expect, next, context) => {
         const { lease } = await witness.read(group, context);
-        await witness.compareAndSet(group, lease, { ...next, seq: (lease?.seq ?? 0) + 1, epoch: Math.max(next.epoch, lease?.epoch ?? 0) }, context);
+        await witness.compareAndSet(
+          group,
+          lease,
+          { ...next, seq: (lease?.seq ?? 0) + 1, epoch: Math.max(next.epoch, lease?.epoch ?? 0) },
+          context,
+        );
         return { result: 'applied' };
       },
     }),
@@ -112,7 +119,8 @@ const faults: [string, (witness: Witness) => Partial<Witness>, string][] = [
   [
     'forgets the payload',
     (witness) => ({
-      compareAndSet: (group, expect, next, context) => witness.compareAndSet(group, expect, { ...next, payload: null }, context),
+      compareAndSet: (group, expect, next, context) =>
+        witness.compareAndSet(group, expect, { ...next, payload: null }, context),
     }),
     'a lease keeps its content',
   ],

@@ -41,7 +41,10 @@ describeReal('witness: the primary of a DNS zone', findKnot, () => {
       { ...knot.key, name: 'stranger' },
     ]) {
       const witness = open('a', knot.url, key);
-      await assert.rejects(witness.compareAndSet(group, undefined, leaseOf(group, undefined), patient()), /TSIG error|not signed/);
+      await assert.rejects(
+        witness.compareAndSet(group, undefined, leaseOf(group, undefined), patient()),
+        /TSIG error|not signed/,
+      );
       await assert.rejects(witness.read(group, patient()), /TSIG error|not signed/);
     }
     assert.equal((await open('b').read(group, patient())).lease, undefined);

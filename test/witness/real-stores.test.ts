@@ -9,7 +9,7 @@ import { createPostgresWitness } from '../../src/failover/witness/postgres.ts';
 import { createHttpClient } from '../../src/integrations/http-client.ts';
 import { type Etcd, findEtcd, startEtcd } from '../../testbed/etcd.ts';
 import { findKubernetes, type Kubernetes } from '../../testbed/kubernetes.ts';
-import { findPostgres } from '../../testbed/postgres.ts';
+import { findPostgres, type Postgres, startPostgres } from '../../testbed/postgres.ts';
 import { describeReal, sharedKubernetes, sharedPostgres } from '../../testbed/real.ts';
 import { conforms, leaseOf, newGroup, patient } from './suite.ts';
 
@@ -58,27 +58,45 @@ describeReal('witness: etcd', findEtcd, () => {
 });
 
 describeReal('witness: PostgreSQL', findPostgres, () => {
+  let postgres: Postgres;
   let url = '';
   before(async () => {
-    url = await (await sharedPostgres()).createDatabase();
+    // One of its own, with fsync: the shared one has it off.
+    postgres = await startPostgres();
+    url = await postgres.createDatabase();
   });
+  after(() => postgres?.stop());
   const open = (name: string, address = url) => createPostgresWitness({ name, url: async () => address });
   conforms('PostgreSQL', async () => ({ open, url }), { tellsExpiry: true });
 
-  test('commits to disk even where the database is set not to', async () => {
+  test('commits to disk where the database is set not to, and is refused where it cannot', async () => {
+    const database = new URL(url).pathname.slice(1);
     const client = new pg.Client({ connectionString: url });
     await client.connect();
-    await client.query(`ALTER DATABASE ${new URL(url).pathname.slice(1)} SET synchronous_commit = off`);
-    const witness = open('a');
-    const group = newGroup();
-    await witness.compareAndSet(group, undefined, leaseOf(group, undefined), patient());
-    // Their own session does as the database says; the witness's does not, which its catalog of sessions cannot show: ask it.
-    const { rows } = await client.query('SHOW synchronous_commit');
-    assert.equal(rows[0].synchronous_commit, 'on', 'this session began before the change');
-    const watched = open('b', `${url}?options=-c%20synchronous_commit%3Doff`);
-    await assert.doesNotReject(watched.read(group, patient()));
-    for (const each of [witness, watched]) await each.close();
+    await client.query(`ALTER DATABASE ${database} SET synchronous_commit = off`);
     await client.end();
+    const group = newGroup();
+    const witness = open('a');
+    assert.deepEqual(await witness.compareAndSet(group, undefined, leaseOf(group, undefined), patient()), {
+      result: 'applied',
+    });
+    await witness.close();
+    const careless = open('b', `${url}?options=-c%20synchronous_commit%3Doff`);
+    await assert.rejects(careless.read(group, patient()), /forgets commits/);
+    const fast = open('c', await (await sharedPostgres()).createDatabase());
+    await assert.rejects(fast.read(group, patient()), /forgets commits/);
+  });
+
+  test('what was answered is there after a kill -9 of the server', async () => {
+    const group = newGroup();
+    const witness = open('a');
+    const first = leaseOf(group, undefined);
+    await witness.compareAndSet(group, undefined, first, patient());
+    await postgres.crash();
+    await assert.rejects(witness.compareAndSet(group, first, leaseOf(group, first), patient()));
+    await postgres.restart();
+    assert.deepEqual((await witness.read(group, patient())).lease, first);
+    await witness.close();
   });
 });
 
@@ -142,6 +160,9 @@ describeReal('witness: a Lease of Kubernetes', findKubernetes, () => {
         }),
     });
     const group = newGroup();
-    await assert.rejects(witness.compareAndSet(group, undefined, leaseOf(group, undefined), patient()), /namespaces "nowhere" not found/);
+    await assert.rejects(
+      witness.compareAndSet(group, undefined, leaseOf(group, undefined), patient()),
+      /namespaces "nowhere" not found/,
+    );
   });
 });

@@ -47,7 +47,7 @@ export async function resultsOf(
 ): Promise<readonly CheckResult[]> {
   const run = randomBytes(6).toString('hex');
   const signal = AbortSignal.timeout(120_000);
-  return (await checkConformance({ group, open, clock, run, signal })).results;
+  return (await checkConformance({ group, holder: 'fsn', open, clock, run, signal })).results;
 }
 
 /** Registers the tests of a store; `store` is asked for when they run. */
@@ -88,7 +88,8 @@ export function conforms(name: string, store: () => Promise<Store>, options: Sto
     const group = newGroup();
     const witness = open('a');
     const first = leaseOf(group, undefined);
-    const write = (expect: LeaseVersion | undefined, next: Lease) => witness.compareAndSet(group, expect, next, patient());
+    const write = (expect: LeaseVersion | undefined, next: Lease) =>
+      witness.compareAndSet(group, expect, next, patient());
     await assert.rejects(write(undefined, { ...first, payload: 'x'.repeat(20_000) }), /more than 16384/);
     await assert.rejects(write({ epoch: 1, seq: 4 }, { ...first, seq: 4 }), /does not follow/);
     await assert.rejects(write(undefined, { ...first, group: 'another' }), /group is not/);

@@ -12,6 +12,8 @@ import type { CasAnswer, Witness, WitnessContext, WitnessRead } from './witness.
 export interface ConformanceOptions {
   /** A register nobody else writes while this runs. */
   group: string;
+  /** The region whose name the leases bear: our own witness lets a region write no other. */
+  holder: string;
   /** Opens a client of its own connection, as another region would have. */
   open: (name: string) => Witness;
   clock: Clock;
@@ -72,20 +74,20 @@ class Register {
   }
 
   /** A lease of a new epoch that replaces `before`. */
-  taken(before: LeaseVersion | undefined, holder: string, ttlMs = 30_000): Lease {
-    return this.#lease(holder, (before?.epoch ?? 0) + 1, (before?.seq ?? 0) + 1, ttlMs);
+  taken(before: LeaseVersion | undefined, ttlMs = 30_000): Lease {
+    return this.#lease((before?.epoch ?? 0) + 1, (before?.seq ?? 0) + 1, ttlMs);
   }
 
   /** A renewal of `before`. */
   renewed(before: Lease, ttlMs = before.ttlMs): Lease {
-    return this.#lease(before.holder, before.epoch, before.seq + 1, ttlMs);
+    return this.#lease(before.epoch, before.seq + 1, ttlMs);
   }
 
   /** Takes the register over, whatever it holds; for checks that need a known start. */
   async claim(ttlMs = 30_000): Promise<Lease> {
     const [here] = this.clients;
     const { lease } = await this.read(here);
-    const next = this.taken(lease, 'check-a', ttlMs);
+    const next = this.taken(lease, ttlMs);
     const answer = await this.write(here, lease, next);
     if (answer.result !== 'applied') throw new Error('somebody else writes this register while it is being checked');
     return next;
@@ -95,10 +97,11 @@ class Register {
     for (const client of this.clients) await client.close();
   }
 
-  #lease(holder: string, epoch: number, seq: number, ttlMs: number): Lease {
+  #lease(epoch: number, seq: number, ttlMs: number): Lease {
+    const { group, holder } = this.#options;
     const nonce = `${this.#options.run}-${++this.#writes}`;
     const acquiredBy = { mode: 'Manual' as const, actor: 'conformance', reason: 'self-check of the witness' };
-    return { group: this.#options.group, holder, epoch, seq, ttlMs, nonce, acquiredBy, payload: null };
+    return { group, holder, epoch, seq, ttlMs, nonce, acquiredBy, payload: null };
   }
 
   async #timed<T>(call: (context: WitnessContext) => Promise<T>): Promise<T> {
@@ -127,7 +130,7 @@ const checks: Readonly<Record<string, Check>> = {
     const { lease } = await register.read(register.clients[0]);
     const attempts = Array.from({ length: racers }, (_, i) => ({
       client: register.clients[i % 2 === 0 ? 0 : 1],
-      next: register.taken(lease, `check-${i}`),
+      next: register.taken(lease),
     }));
     const answers = await Promise.all(attempts.map(({ client, next }) => register.write(client, lease, next)));
     const winners = attempts.filter((_, i) => answers[i]?.result === 'applied');
@@ -140,12 +143,12 @@ const checks: Readonly<Record<string, Check>> = {
     const first = await register.claim();
     const second = register.renewed(first);
     await register.write(register.clients[0], first, second);
-    const late = register.taken(first, 'check-b');
+    const late = register.taken(first);
     return refusedWith(await register.write(register.clients[1], first, late), second);
   },
   'a first write is refused once there is a lease': async (register) => {
     const first = await register.claim();
-    return refusedWith(await register.write(register.clients[1], undefined, register.taken(undefined, 'check-b')), first);
+    return refusedWith(await register.write(register.clients[1], undefined, register.taken(undefined)), first);
   },
   'a renewal that comes twice is applied once, and is recognised by its nonce': async (register) => {
     const first = await register.claim();
@@ -156,8 +159,9 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'a renewal that comes after a takeover is refused': async (register) => {
     const first = await register.claim();
-    const takeover = register.taken(first, 'check-b');
-    if ((await register.write(register.clients[1], first, takeover)).result !== 'applied') return 'a takeover was refused';
+    const takeover = register.taken(first);
+    if ((await register.write(register.clients[1], first, takeover)).result !== 'applied')
+      return 'a takeover was refused';
     return refusedWith(await register.write(register.clients[0], first, register.renewed(first)), takeover);
   },
   'a write is seen by everybody as soon as it is answered': async (register) => {
@@ -166,9 +170,11 @@ const checks: Readonly<Record<string, Check>> = {
     for (let i = 0; i < 10; i++) {
       const next = register.renewed(held);
       const [writer, reader] = i % 2 === 0 ? register.clients : [register.clients[1], register.clients[0]];
-      if ((await register.write(writer, held, next)).result !== 'applied') return 'a renewal of the current version was refused';
+      if ((await register.write(writer, held, next)).result !== 'applied')
+        return 'a renewal of the current version was refused';
       const { lease } = await register.read(reader);
-      if (lease?.nonce !== next.nonce) return `version ${next.seq} was answered, and a read after that showed ${lease?.seq}`;
+      if (lease?.nonce !== next.nonce)
+        return `version ${next.seq} was answered, and a read after that showed ${lease?.seq}`;
       held = next;
     }
     return undefined;
@@ -181,7 +187,10 @@ const checks: Readonly<Record<string, Check>> = {
   },
   'a lease keeps its content': async (register) => {
     const first = await register.claim();
-    const payload = { positions: { postgres: '0/3000148', text: 'ünï "quoted" \\ line\nend' }, list: [1, 2.5, null, true] };
+    const payload = {
+      positions: { postgres: '0/3000148', text: 'ünï "quoted" \\ line\nend' },
+      list: [1, 2.5, null, true],
+    };
     const next: Lease = { ...register.renewed(first), payload };
     await register.write(register.clients[0], first, next);
     const { lease } = await register.read(register.clients[1]);
@@ -225,7 +234,7 @@ async function wander(register: Register, i: number, start: Lease, operations: O
       continue;
     }
     const expect = known;
-    const next = register.taken(expect, `check-${i}`);
+    const next = register.taken(expect);
     const answer: CasAnswer = await register.write(client, expect, next);
     if (answer.result === 'applied') note({ kind: 'applied', expect, next });
     else note({ kind: 'conflict', expect, saw: answer.current });

@@ -68,8 +68,14 @@ function record(name: string, ofType: number, ofClass: number, data: Buffer): Bu
 
 /** Labels after their lengths (RFC 1035 §3.1); in lower case, as signatures want them. */
 function nameBytes(name: string): Buffer {
-  const labels = name.toLowerCase().split('.').filter((label) => label !== '');
-  return Buffer.concat([...labels.flatMap((label) => [Buffer.from([label.length]), Buffer.from(label)]), Buffer.alloc(1)]);
+  const labels = name
+    .toLowerCase()
+    .split('.')
+    .filter((label) => label !== '');
+  return Buffer.concat([
+    ...labels.flatMap((label) => [Buffer.from([label.length]), Buffer.from(label)]),
+    Buffer.alloc(1),
+  ]);
 }
 
 function uint16(value: number): Buffer {
@@ -81,7 +87,10 @@ function uint16(value: number): Buffer {
 /** Signs a request. @param now milliseconds since the epoch. Returns the message with its TSIG record, and the signature. */
 export function signMessage(message: Buffer, key: TsigKey, now: number): { message: Buffer; mac: Buffer } {
   const time = Math.floor(now / 1000);
-  const mac = createHmac('sha256', key.secret).update(message).update(variables(key, time, fudgeSeconds, 0, Buffer.alloc(0))).digest();
+  const mac = createHmac('sha256', key.secret)
+    .update(message)
+    .update(variables(key, time, fudgeSeconds, 0, Buffer.alloc(0)))
+    .digest();
   const data = Buffer.concat([
     nameBytes(algorithm),
     uint48(time),
@@ -105,7 +114,10 @@ export function verifiedRcode(answer: Buffer, requestMac: Buffer, key: TsigKey, 
   const tsig = lastTsig(answer);
   if (tsig === undefined) throw unsigned(`it is not signed (response code ${rcodeOf(answer)})`);
   const { start, time, fudge, mac, originalId, error, other } = tsig;
-  if (error !== 0) throw unsigned(`it refuses our signature (TSIG error ${error}); check the name and secret of the key, and both clocks`);
+  if (error !== 0)
+    throw unsigned(
+      `it refuses our signature (TSIG error ${error}); check the name and secret of the key, and both clocks`,
+    );
   const unsignedPart = Buffer.from(answer.subarray(0, start));
   originalId.copy(unsignedPart, 0);
   unsignedPart.writeUInt16BE(unsignedPart.readUInt16BE(10) - 1, 10);
@@ -115,13 +127,16 @@ export function verifiedRcode(answer: Buffer, requestMac: Buffer, key: TsigKey, 
     .update(unsignedPart)
     .update(variables(key, time, fudge, error, other))
     .digest();
-  if (mac.length !== expected.length || !timingSafeEqual(mac, expected)) throw unsigned('its signature is not that of the key');
+  if (mac.length !== expected.length || !timingSafeEqual(mac, expected))
+    throw unsigned('its signature is not that of the key');
   if (Math.abs(now / 1000 - time) > fudge) throw unsigned('its clock and ours are too far apart');
   return rcodeOf(answer);
 }
 
 function unsigned(what: string): CatalystError {
-  return new CatalystError('UpstreamRefused', `The answer of the DNS server counts for nothing: ${what}.`, { certain: false });
+  return new CatalystError('UpstreamRefused', `The answer of the DNS server counts for nothing: ${what}.`, {
+    certain: false,
+  });
 }
 
 /** What a signature covers beside the message (RFC 8945 §4.3.3). */

@@ -33,7 +33,10 @@ export function createDnsWitness(options: DnsWitnessOptions): Witness {
     try {
       answer = await askTcp(options.server, signed.message, signal);
     } catch (error) {
-      throw new CatalystError('UpstreamUnavailable', `${system} did not answer: ${messageOf(error)}`, { cause: error, certain: false });
+      throw new CatalystError('UpstreamUnavailable', `${system} did not answer: ${messageOf(error)}`, {
+        cause: error,
+        certain: false,
+      });
     }
     return { answer, code: verifiedRcode(answer, signed.mac, key, clock.now()) };
   };
@@ -64,7 +67,8 @@ export function createDnsWitness(options: DnsWitnessOptions): Witness {
     compareAndSet: async (group, expect, next, { signal }): Promise<CasAnswer> => {
       const text = writableText(group, expect, next);
       const cached = known.get(group);
-      const current = expect === undefined ? undefined : cached && sameVersion(cached, expect) ? cached : await read(group, signal);
+      const current =
+        expect === undefined ? undefined : cached && sameVersion(cached, expect) ? cached : await read(group, signal);
       if (!sameVersion(current, expect)) return { result: 'conflict', current };
       const { code } = await exchange(
         updateMessage({ zone, name: recordOf(group), expect: current && leaseText(current), next: text }),

@@ -37,16 +37,25 @@ export function createEtcdWitness(options: EtcdWitnessOptions): Witness {
   });
   const authenticate = async (signal: AbortSignal): Promise<void> => {
     if (login === undefined) return;
-    const answer = await http.json({ clock, signal }, { method: 'POST', path: '/v3/auth/authenticate', json: await login(), safe: true });
+    const answer = await http.json(
+      { clock, signal },
+      { method: 'POST', path: '/v3/auth/authenticate', json: await login(), safe: true },
+    );
     if (!isObject(answer) || typeof answer.token !== 'string') throw strange(system);
     token = answer.token;
   };
-  const call = async (path: string, json: object, safe: boolean, signal: AbortSignal): Promise<Record<string, unknown>> => {
+  const call = async (
+    path: string,
+    json: object,
+    safe: boolean,
+    signal: AbortSignal,
+  ): Promise<Record<string, unknown>> => {
     if (login !== undefined && token === undefined) await authenticate(signal);
     const ask = () => http.json({ clock, signal }, { method: 'POST', path, json, safe });
     const answer = await ask().catch(async (error: unknown) => {
       // Refused at the door, so nothing was done: log in again, once.
-      if (login === undefined || !(error instanceof CatalystError) || error.details.status !== unauthenticated) throw error;
+      if (login === undefined || !(error instanceof CatalystError) || error.details.status !== unauthenticated)
+        throw error;
       await authenticate(signal);
       return ask();
     });
@@ -60,7 +69,10 @@ export function createEtcdWitness(options: EtcdWitnessOptions): Witness {
     if (!isObject(entry) || typeof entry.value !== 'string') throw strange(system);
     return readLease(system, group, Buffer.from(entry.value, 'base64').toString('utf8'));
   };
-  const keysOf = (group: string) => ({ lease: base64(`${prefix}${group}/lease`), version: base64(`${prefix}${group}/version`) });
+  const keysOf = (group: string) => ({
+    lease: base64(`${prefix}${group}/lease`),
+    version: base64(`${prefix}${group}/version`),
+  });
   return {
     name,
     read: async (group, { signal }) => {

@@ -36,7 +36,10 @@ const wrong: [string, Operation[]][] = [
     ],
   ],
   ['a version that nobody wrote is seen', [operation('a', 0, 1, { kind: 'read', saw: v(1) })]],
-  ['a write over what the register held is refused', [operation('a', 0, 1, { kind: 'conflict', expect: v(0), saw: v(0) })]],
+  [
+    'a write over what the register held is refused',
+    [operation('a', 0, 1, { kind: 'conflict', expect: v(0), saw: v(0) })],
+  ],
   [
     'a write is seen before it was asked for',
     [
@@ -51,7 +54,13 @@ for (const [what, operations] of wrong)
 test('a write whose outcome is unknown may have taken place, later, or never', () => {
   const lost = operation('a', 0, 1, { kind: 'unknown', expect: v(0), next: v(1) });
   for (const seen of [[0], [1], [0, 1]])
-    assert.equal(historyProblem(v(0), [lost, ...seen.map((s, i) => operation('b', 2 + i * 2, 3 + i * 2, { kind: 'read', saw: v(s) }))]), undefined);
+    assert.equal(
+      historyProblem(v(0), [
+        lost,
+        ...seen.map((s, i) => operation('b', 2 + i * 2, 3 + i * 2, { kind: 'read', saw: v(s) })),
+      ]),
+      undefined,
+    );
   const back = [1, 0].map((s, i) => operation('b', 2 + i * 2, 3 + i * 2, { kind: 'read', saw: v(s) }));
   assert.notEqual(historyProblem(v(0), [lost, ...back]), undefined);
 });
@@ -78,11 +87,18 @@ test('every history of a real register is accepted, whatever the order of calls 
         if (calledAt > 10 * i) return operation('nobody', 0, 10_000, { kind: 'unknown', expect: v(-1), next: v(-2) });
         const expect = Math.max(0, held - behind);
         if (!write) return operation(`c${client}`, calledAt, answeredAt, { kind: 'read', saw: v(held) });
-        if (expect !== held) return operation(`c${client}`, calledAt, answeredAt, { kind: 'conflict', expect: v(expect), saw: v(held) });
+        if (expect !== held)
+          return operation(`c${client}`, calledAt, answeredAt, { kind: 'conflict', expect: v(expect), saw: v(held) });
         held++;
         return operation(`c${client}`, calledAt, answeredAt, { kind: 'applied', expect: v(expect), next: v(held) });
       });
-      assert.equal(historyProblem(v(0), operations.filter(({ client }) => client !== 'nobody')), undefined);
+      assert.equal(
+        historyProblem(
+          v(0),
+          operations.filter(({ client }) => client !== 'nobody'),
+        ),
+        undefined,
+      );
     }),
     { numRuns: 200 },
   );

@@ -26,12 +26,12 @@ export interface Operation {
  *
  * @param start version of the register before the first operation
  */
-export function historyProblem(
-  start: LeaseVersion | undefined,
-  operations: readonly Operation[],
-): string | undefined {
+export function historyProblem(start: LeaseVersion | undefined, operations: readonly Operation[]): string | undefined {
   const visited = new Set<string>();
-  let furthest: { left: readonly number[]; held: LeaseVersion | undefined } = { left: [...operations.keys()], held: start };
+  let furthest: { left: readonly number[]; held: LeaseVersion | undefined } = {
+    left: [...operations.keys()],
+    held: start,
+  };
   const at = (index: number) => operations[index] as Operation;
   const search = (held: LeaseVersion | undefined, left: readonly number[]): boolean => {
     const certain = left.filter((index) => at(index).did.kind !== 'unknown');
@@ -45,7 +45,10 @@ export function historyProblem(
     return left.some((index) => {
       if (at(index).calledAt > firstAnswer || !fits(held, at(index))) return false;
       const { did } = at(index);
-      return search('next' in did ? did.next : held, left.filter((other) => other !== index));
+      return search(
+        'next' in did ? did.next : held,
+        left.filter((other) => other !== index),
+      );
     });
   };
   if (search(start, [...operations.keys()])) return undefined;

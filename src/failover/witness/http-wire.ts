@@ -45,7 +45,8 @@ export function readWriteRequest(group: string, text: string): WriteRequest | st
   const problem = leaseProblem(group, next);
   if (problem !== undefined) return `next is no lease: ${problem}.`;
   if (expect === null) return { expect: undefined, next: next as Lease };
-  if (typeof expect !== 'object' || !('epoch' in expect) || !('seq' in expect)) return 'expect is neither null nor a version.';
+  if (typeof expect !== 'object' || !('epoch' in expect) || !('seq' in expect))
+    return 'expect is neither null nor a version.';
   if (!Number.isSafeInteger(expect.epoch) || !Number.isSafeInteger(expect.seq)) return 'expect is no version.';
   return { expect: expect as LeaseVersion, next: next as Lease };
 }
@@ -105,11 +106,11 @@ export interface Refusal {
   sentence: string;
 }
 
-export const refusal = (
-  status: Refusal['status'],
-  code: Refusal['code'],
-  sentence: string,
-): Refusal => ({ status, code, sentence });
+export const refusal = (status: Refusal['status'], code: Refusal['code'], sentence: string): Refusal => ({
+  status,
+  code,
+  sentence,
+});
 
 /** Why a request whose signature is good may still not come in; undefined when it may. */
 export function admissionRefusal(
@@ -138,5 +139,9 @@ export function admissionRefusal(
  */
 export function writerRefusal(region: string, current: Lease | undefined, next: Lease): Refusal | undefined {
   if (next.holder === region || current?.holder === region) return undefined;
-  return refusal(403, 'Forbidden', `Region ${region} may release or hand over only a lease of its own, and ${current?.holder || 'nobody'} holds this one.`);
+  return refusal(
+    403,
+    'Forbidden',
+    `Region ${region} may release or hand over only a lease of its own, and ${current?.holder || 'nobody'} holds this one.`,
+  );
 }

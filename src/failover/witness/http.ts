@@ -45,7 +45,11 @@ export function createHttpWitness(options: HttpWitnessOptions): Witness {
     const headers = { authorization: authorizationText({ region: options.region, time, nonce, signature }) };
     const answer = await http.request(
       { clock, signal },
-      { method, path, ...(method === 'GET' ? { headers } : { body, headers: { ...headers, 'content-type': 'application/json' } }) },
+      {
+        method,
+        path,
+        ...(method === 'GET' ? { headers } : { body, headers: { ...headers, 'content-type': 'application/json' } }),
+      },
     );
     return parse(system, answer);
   };

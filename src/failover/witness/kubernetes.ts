@@ -57,7 +57,13 @@ export function createKubernetesWitness(options: KubernetesWitnessOptions): Witn
     const text = annotations[leaseAnnotation];
     return { object, metadata, lease: typeof text === 'string' ? readLease(system, group, text) : undefined };
   };
-  const write = async (group: string, stored: Stored | undefined, next: Lease, text: string, signal: AbortSignal): Promise<boolean> => {
+  const write = async (
+    group: string,
+    stored: Stored | undefined,
+    next: Lease,
+    text: string,
+    signal: AbortSignal,
+  ): Promise<boolean> => {
     const body = objectOf(nameOf(group), namespace, stored, next, text, clock.now());
     try {
       await (await api()).json(
@@ -92,7 +98,14 @@ export function createKubernetesWitness(options: KubernetesWitnessOptions): Witn
 }
 
 /** The object to write: what others put there is kept. */
-function objectOf(name: string, namespace: string, stored: Stored | undefined, next: Lease, text: string, now: number): object {
+function objectOf(
+  name: string,
+  namespace: string,
+  stored: Stored | undefined,
+  next: Lease,
+  text: string,
+  now: number,
+): object {
   const time = new Date(now).toISOString().replace(/Z$/, '000Z');
   const before = isObject(stored?.object.spec) ? stored.object.spec : {};
   const sameEpoch = stored?.lease?.epoch === next.epoch;

@@ -53,9 +53,13 @@ export function readLease(system: string, group: string, text: string): Lease {
   }
   const problem = leaseProblem(group, value);
   if (problem === undefined) return pick(value as Lease);
-  throw new CatalystError('UpstreamRefused', `${system} holds something for group ${group} that is no lease: ${problem}`, {
-    hint: 'Somebody else writes there. Give the witness a place of its own, and remove what is not a lease.',
-  });
+  throw new CatalystError(
+    'UpstreamRefused',
+    `${system} holds something for group ${group} that is no lease: ${problem}`,
+    {
+      hint: 'Somebody else writes there. Give the witness a place of its own, and remove what is not a lease.',
+    },
+  );
 }
 
 /** Only what belongs to a lease, so that foreign fields do not live on. */
@@ -70,7 +74,8 @@ function pick({ group, holder, epoch, seq, ttlMs, nonce, acquiredBy, payload }: 
  */
 export function writableText(group: string, expect: LeaseVersion | undefined, next: Lease): string {
   const problem = labelPattern.test(group) ? writeProblem(group, expect, next) : 'the group is no DNS label';
-  if (problem !== undefined) throw new CatalystError('BadRequest', `The lease of ${group} cannot be written: ${problem}.`);
+  if (problem !== undefined)
+    throw new CatalystError('BadRequest', `The lease of ${group} cannot be written: ${problem}.`);
   const text = leaseText(next);
   const bytes = new TextEncoder().encode(text).length;
   if (bytes <= maxLeaseBytes) return text;

@@ -72,7 +72,11 @@ export function createPostgresWitness(options: PostgresWitnessOptions): Witness 
   };
 }
 
-/** A pool whose every connection commits to disk and has checked that it speaks to a primary; the table is made once. */
+/** What must be so for a commit to be one that nothing forgets. */
+const durability = `SELECT pg_is_in_recovery() AS standby, current_setting('fsync') AS fsync,
+  current_setting('synchronous_commit') AS commit, to_regclass('catalyst_lease') IS NOT NULL AS ready`;
+
+/** A pool that has checked that it speaks to a primary which commits to disk; the table is made once. */
 async function connect({ url, tls }: PostgresWitnessOptions): Promise<Pool> {
   const { default: pg } = await import('pg');
   const config: PoolConfig = {
@@ -91,18 +95,26 @@ async function connect({ url, tls }: PostgresWitnessOptions): Promise<Pool> {
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   try {
-    const { rows } = await pool.query("SELECT pg_is_in_recovery() AS standby, to_regclass('catalyst_lease') IS NOT NULL AS ready");
-    const { standby, ready } = rows[0] as { standby: boolean; ready: boolean };
-    if (standby)
-      throw new CatalystError('UpstreamRefused', 'The PostgreSQL of the witness is a standby, which shows the past.', {
-        hint: 'Point the witness at the primary.',
-      });
+    const { rows } = await pool.query(durability);
+    const { standby, fsync, commit, ready } = rows[0] as {
+      standby: boolean;
+      fsync: string;
+      commit: string;
+      ready: boolean;
+    };
+    if (standby) throw unfit('is a standby, which shows the past', 'Point the witness at the primary.');
+    if (fsync === 'off' || commit === 'off')
+      throw unfit('forgets commits in a crash', 'Turn fsync on, and leave synchronous_commit out of the URL.');
     if (!ready) await pool.query(table).catch(unlessMadeMeanwhile);
     return pool;
   } catch (error) {
     await pool.end().catch(() => {});
     throw error;
   }
+}
+
+function unfit(what: string, hint: string): CatalystError {
+  return new CatalystError('UpstreamRefused', `The PostgreSQL of the witness ${what}.`, { hint });
 }
 
 /** Two clients that make the table at once: PostgreSQL tells one of them so (23505, 42P07). */

@@ -94,7 +94,11 @@ export function createS3Witness(options: S3WitnessOptions): Witness {
   };
 
   /** The ETag of exactly this version, or what is there instead. */
-  const basisOf = async (group: string, expect: LeaseVersion, signal: AbortSignal): Promise<string | { current: Lease | undefined }> => {
+  const basisOf = async (
+    group: string,
+    expect: LeaseVersion,
+    signal: AbortSignal,
+  ): Promise<string | { current: Lease | undefined }> => {
     const cached = known.get(group);
     if (cached && sameVersion(cached.version, expect)) return cached.etag;
     const stored = await read(group, signal);
@@ -112,7 +116,8 @@ export function createS3Witness(options: S3WitnessOptions): Witness {
       for (let attempt = 1; ; attempt++) {
         const basis = expect === undefined ? undefined : await basisOf(group, expect, signal);
         if (typeof basis === 'object') return { result: 'conflict', current: basis.current };
-        const condition: Record<string, string> = basis === undefined ? { 'if-none-match': '*' } : { 'if-match': basis };
+        const condition: Record<string, string> =
+          basis === undefined ? { 'if-none-match': '*' } : { 'if-match': basis };
         const answer = await request('PUT', group, condition, text, [404, 409, 412], signal);
         if (answer.status < 300) {
           if (answer.headers.etag === undefined) known.delete(group);
@@ -127,7 +132,8 @@ export function createS3Witness(options: S3WitnessOptions): Witness {
         const current = (await read(group, signal))?.lease;
         if (!sameVersion(current, expect)) return { result: 'conflict', current };
         // Refused, and yet it holds what was expected: rewritten by other hands with the same content, or still busy.
-        if (attempt >= busyAttempts) throw strange(system, `it refuses a write over the current object with ${answer.status}`);
+        if (attempt >= busyAttempts)
+          throw strange(system, `it refuses a write over the current object with ${answer.status}`);
       }
     },
     close: async () => http.close(),

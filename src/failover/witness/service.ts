@@ -56,7 +56,8 @@ export function createWitnessService(options: WitnessServiceOptions): FastifyIns
   service.removeAllContentTypeParsers();
   service.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   const door = createDoor(options);
-  const count = (operation: 'Read' | 'Write', outcome: Outcome) => metrics.count('witnessRequests', { operation, outcome });
+  const count = (operation: 'Read' | 'Write', outcome: Outcome) =>
+    metrics.count('witnessRequests', { operation, outcome });
 
   service.get<Group>(leasePath(':group'), (request) => {
     const { group } = request.params;
@@ -84,7 +85,9 @@ export function createWitnessService(options: WitnessServiceOptions): FastifyIns
 
   service.get(healthPath, (_request, reply) => {
     const failure = file.failure();
-    return reply.code(failure === undefined ? 200 : 503).send({ status: failure === undefined ? 'ok' : 'failed', time: clock.now() });
+    return reply
+      .code(failure === undefined ? 200 : 503)
+      .send({ status: failure === undefined ? 'ok' : 'failed', time: clock.now() });
   });
   service.get('/metrics', async (_request, reply) => reply.type(metricsContentType).send(await metrics.render()));
 
@@ -94,7 +97,10 @@ export function createWitnessService(options: WitnessServiceOptions): FastifyIns
   service.setErrorHandler((error, request, reply) => {
     const told = toError(error);
     count(request.method === 'GET' ? 'Read' : 'Write', told.status < 500 ? 'Refused' : 'Failed');
-    options.log[told.status < 500 ? 'warn' : 'error']({ path: pathOf(request), code: told.code, from: request.ip }, told.message);
+    options.log[told.status < 500 ? 'warn' : 'error'](
+      { path: pathOf(request), code: told.code, from: request.ip },
+      told.message,
+    );
     return tellProblem(reply, told);
   });
   return service;
@@ -113,10 +119,18 @@ function createDoor({ regions, clock, maxAgeMs }: WitnessServiceOptions) {
       const caller = authorization && known.get(authorization.region);
       const signed =
         authorization &&
-        signedText({ ...authorization, method: request.method, host: request.headers.host ?? '', path: request.url, body });
+        signedText({
+          ...authorization,
+          method: request.method,
+          host: request.headers.host ?? '',
+          path: request.url,
+          body,
+        });
       // One answer for an unknown region and a wrong signature: who asks without a key learns nothing.
       if (!authorization || !caller || !caller.verify(signed ?? '', authorization.signature))
-        throw errorOf(refusal(401, 'Unauthenticated', 'The request is not signed by the key of a region this witness knows.'));
+        throw errorOf(
+          refusal(401, 'Unauthenticated', 'The request is not signed by the key of a region this witness knows.'),
+        );
       const refused = admissionRefusal(authorization, caller.region, group, clock.now(), maxAgeMs);
       if (refused) throw errorOf(refused);
       return caller.region.name;
@@ -132,8 +146,11 @@ function toError(error: unknown): CatalystError {
   if (error instanceof CatalystError) return error;
   const { code = '', statusCode = 500 } = error as { code?: string; statusCode?: number };
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new CatalystError('TooLarge', `A request to a witness has at most ${maxRequestBytes} bytes.`, { cause: error });
-  if (statusCode >= 400 && statusCode < 500) return new CatalystError('BadRequest', 'The request cannot be read.', { cause: error });
+    return new CatalystError('TooLarge', `A request to a witness has at most ${maxRequestBytes} bytes.`, {
+      cause: error,
+    });
+  if (statusCode >= 400 && statusCode < 500)
+    return new CatalystError('BadRequest', 'The request cannot be read.', { cause: error });
   return new CatalystError('Internal', 'The witness failed in a way nobody foresaw.', { cause: error });
 }
 
@@ -141,7 +158,12 @@ function tellProblem(reply: FastifyReply, error: CatalystError): FastifyReply {
   return reply
     .code(error.status)
     .type('application/problem+json; charset=utf-8')
-    .send({ type: `urn:catalyst-sre:error:${error.code}`, status: error.status, code: error.code, detail: error.message });
+    .send({
+      type: `urn:catalyst-sre:error:${error.code}`,
+      status: error.status,
+      code: error.code,
+      detail: error.message,
+    });
 }
 
 function pathOf(request: FastifyRequest): string {
