@@ -4,7 +4,7 @@
  * checked by a second implementation of Signature Version 4, written from its documentation.
  */
 import { createHash, createHmac } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 
 export interface S3Server {
   url: string;
@@ -24,6 +24,12 @@ interface StoredObject {
   modified: Date;
 }
 
+interface Answer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
 const objectOf = (body: string): StoredObject => ({
   body,
   etag: `"${createHash('md5').update(body).digest('hex')}"`,
@@ -36,37 +42,40 @@ export async function startS3(bucket: string, accessKeyId: string, secret: strin
   let busy = 0;
   let conditional = true;
 
-  const answer = (request: IncomingMessage, body: string, response: ServerResponse): void => {
+  const answer = (request: IncomingMessage, body: string): Answer => {
     const { pathname } = new URL(request.url ?? '/', 'http://s3');
-    if (!isSigned(request, body, accessKeyId, secret)) return fail(response, 403, 'SignatureDoesNotMatch');
+    if (!isSigned(request, body, accessKeyId, secret)) return refused(403, 'SignatureDoesNotMatch');
     const [, inBucket, key = ''] = /^\/([^/]+)\/(.+)$/.exec(pathname) ?? [];
-    if (inBucket !== bucket) return fail(response, 404, 'NoSuchBucket');
+    if (inBucket !== bucket) return refused(404, 'NoSuchBucket');
     const object = objects.get(key);
     if (request.method === 'GET') {
-      if (object === undefined) return fail(response, 404, 'NoSuchKey');
-      response.writeHead(200, { etag: object.etag, 'last-modified': object.modified.toUTCString() }).end(object.body);
-      return;
+      if (object === undefined) return refused(404, 'NoSuchKey');
+      const { etag, modified } = object;
+      return { status: 200, headers: { etag, 'last-modified': modified.toUTCString() }, body: object.body };
     }
     if (busy > 0) {
       busy--;
-      return fail(response, 409, 'ConditionalRequestConflict');
+      return refused(409, 'ConditionalRequestConflict');
     }
     const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
     if (conditional) {
-      if (ifNoneMatch !== undefined && ifNoneMatch !== '*') return fail(response, 501, 'NotImplemented');
-      if (ifNoneMatch === '*' && object !== undefined) return fail(response, 412, 'PreconditionFailed');
-      if (ifMatch !== undefined && object === undefined) return fail(response, 404, 'NoSuchKey');
-      if (ifMatch !== undefined && ifMatch !== object?.etag) return fail(response, 412, 'PreconditionFailed');
+      if (ifNoneMatch !== undefined && ifNoneMatch !== '*') return refused(501, 'NotImplemented');
+      if (ifNoneMatch === '*' && object !== undefined) return refused(412, 'PreconditionFailed');
+      if (ifMatch !== undefined && object === undefined) return refused(404, 'NoSuchKey');
+      if (ifMatch !== undefined && ifMatch !== object?.etag) return refused(412, 'PreconditionFailed');
     }
     const stored = objectOf(body);
     objects.set(key, stored);
-    response.writeHead(200, { etag: stored.etag }).end();
+    return { status: 200, headers: { etag: stored.etag }, body: '' };
   };
 
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => answer(request, Buffer.concat(chunks).toString('utf8'), response));
+    request.on('end', () => {
+      const { status, headers, body } = answer(request, Buffer.concat(chunks).toString('utf8'));
+      response.writeHead(status, headers).end(body);
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -87,9 +96,9 @@ export async function startS3(bucket: string, accessKeyId: string, secret: strin
   };
 }
 
-function fail(response: ServerResponse, status: number, code: string): void {
-  const xml = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code></Error>`;
-  response.writeHead(status, { 'content-type': 'application/xml' }).end(xml);
+function refused(status: number, code: string): Answer {
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code></Error>`;
+  return { status, headers: { 'content-type': 'application/xml' }, body };
 }
 
 const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest();

@@ -43,7 +43,6 @@ export interface LeaseFile {
 interface Pending {
   group: string;
   expect: LeaseVersion | undefined;
-  next: Lease;
   text: string;
   authorize: ((current: Lease | undefined) => void) | undefined;
   resolve(answer: CasAnswer): void;
@@ -151,7 +150,7 @@ class SqliteLeaseFile implements LeaseFile {
     this.#demandHealth();
     const text = writableText(group, expect, next);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ group, expect, next, text, authorize, resolve, reject });
+      this.#queue.push({ group, expect, text, authorize, resolve, reject });
       this.#schedule();
     });
   }
@@ -206,7 +205,7 @@ class SqliteLeaseFile implements LeaseFile {
   }
 
   /** Decides one write inside the transaction; what it returns tells the caller once the transaction is on disk. */
-  #decide({ group, expect, next, text, authorize, resolve, reject }: Pending): () => void {
+  #decide({ group, expect, text, authorize, resolve, reject }: Pending): () => void {
     const current = this.#current(group);
     try {
       authorize?.(current);

@@ -127,7 +127,7 @@ function createDoor({ regions, clock, maxAgeMs }: WitnessServiceOptions) {
           body,
         });
       // One answer for an unknown region and a wrong signature: who asks without a key learns nothing.
-      if (!authorization || !caller || !caller.verify(signed ?? '', authorization.signature))
+      if (!authorization || !caller?.verify(signed ?? '', authorization.signature))
         throw errorOf(
           refusal(401, 'Unauthenticated', 'The request is not signed by the key of a region this witness knows.'),
         );
