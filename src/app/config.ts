@@ -1,7 +1,7 @@
 /** Reads the configuration file: YAML, validated as a whole, every problem with its line. */
 import { readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
-import type { TObject } from 'typebox';
+import type { TObject, TSchema } from 'typebox';
 import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { misplacedRole, wrongRule } from '../api/session/claims.ts';
 import { parseDuration } from '../catalog/duration.ts';
@@ -45,6 +45,18 @@ export async function readText(path: string): Promise<string> {
 
 /** Pure: the configuration with its defaults filled in, or everything that is wrong with it. */
 export function checkConfig<I extends TObject>(text: string, file: string, integrations: I): CheckedConfig<I> {
+  return checkDocument<Config<I>>(text, file, configSchema(integrations), (config) =>
+    crossChecks(config as unknown as Config),
+  );
+}
+
+/** The same for any schema; `crossChecks` says what holds between fields. */
+export function checkDocument<T>(
+  text: string,
+  file: string,
+  schema: TSchema,
+  crossChecks: (value: T) => readonly Complaint[],
+): { config: T; problems: [] } | { problems: Problem[] } {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', stringKeys: true });
   const at = (offset: number) => {
@@ -70,15 +82,13 @@ export function checkConfig<I extends TObject>(text: string, file: string, integ
   } catch (error) {
     return { problems: [problem('yaml', `The YAML cannot be read: ${messageOf(error)}.`, 0)] };
   }
-  const validate = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true }).compile(
-    configSchema(integrations),
-  );
+  const validate = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true }).compile(schema);
   const complaints = validate(value)
-    ? crossChecks(value as Config)
+    ? crossChecks(value as T)
     : (validate.errors ?? []).map((error) =>
         complaintOf(error, error.data, Object.keys((error.parentSchema?.properties as object | undefined) ?? {})),
       );
-  if (complaints.length === 0) return { config: value as Config<I>, problems: [] };
+  if (complaints.length === 0) return { config: value as T, problems: [] };
   return {
     problems: complaints.map((c) => problem('configuration', c.sentence, offsetOf(document, c.path, c.atKey))),
   };

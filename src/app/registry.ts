@@ -25,6 +25,12 @@ export function createRegistry(options: ProcessOptions): Registry {
     listDrills: async () => (await import('./drills.ts')).drills(),
     runDrill: async (name, onEvent, signal) =>
       (await import('./drill.ts')).runDrill(name, onEvent, signal, { environment, version, clock: systemClock }),
+    witness: {
+      serve: async (flags, io) => (await import('./witness.ts')).serveWitness(flags, version, io),
+      check: async (path, witness, io) => (await import('./witness.ts')).checkWitnesses(path, witness, io),
+      get: async (path, group, io) => (await import('./witness.ts')).readLeases(path, group, io),
+      newKey: async (file) => (await import('./witness.ts')).writeKey(file),
+    },
     renderers: {
       crds: {
         description: 'custom resource definitions of the kinds a cluster may hold',

@@ -5,6 +5,7 @@
 import { Argument, Command } from 'commander';
 import { colour, examples, output, type ProgramContext, remote, several } from './program-parts.ts';
 import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
+import { addWitness } from './program-witness.ts';
 import type { ServeOptions } from './registry.ts';
 
 export function createProgram(context: ProgramContext): Command {
@@ -31,6 +32,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification fai
   addRun(program, context);
   addRunbook(program, context);
   addDrill(program, context);
+  addWitness(program, context);
   addAudit(program, context);
   addLogin(program, context);
   addRender(program, context);

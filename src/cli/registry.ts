@@ -104,8 +104,47 @@ export interface RenderedFile {
   text: string;
 }
 
+export interface WitnessServeOptions {
+  listen: string;
+  data: string;
+  config?: string | undefined;
+  /** `name=ed25519:…` */
+  region: readonly string[];
+}
+
+export interface WitnessCheckReport {
+  witness: string;
+  passed: boolean;
+  results: readonly { name: string; outcome: 'passed' | 'failed' | 'cannot-tell'; sentence: string }[];
+  /** ms */
+  latency: { p50: number; max: number };
+  slow: boolean;
+}
+
+export interface WitnessAnswerView {
+  witness: string;
+  /** ms */
+  tookMs: number;
+  lease?: Record<string, unknown> | null | undefined;
+  expired?: boolean | null | undefined;
+  error?: string | undefined;
+}
+
+/** The commands below `catalyst-sre witness`. */
+export interface WitnessCommands {
+  /** Resolves when the service has stopped. */
+  serve(options: WitnessServeOptions, io: CliIo): Promise<void>;
+  /** Checks each witness of a configuration, or the one named. */
+  check(path: string, witness: string | undefined, io: CliIo): Promise<readonly WitnessCheckReport[]>;
+  /** What each witness of a configuration holds for a group. */
+  get(path: string, group: string, io: CliIo): Promise<readonly WitnessAnswerView[]>;
+  /** Writes a new private key to a file that is not there yet, and returns the public one. */
+  newKey(file: string): Promise<string>;
+}
+
 export interface Registry {
   version: string;
+  witness?: WitnessCommands;
   /** Resolves when the server has stopped. */
   serve?(options: ServeOptions, io: CliIo): Promise<void>;
   /** Everything that is wrong with a configuration file. */
