@@ -32,12 +32,12 @@ export function findKnot(): Programs<'knotd'> {
   return findPrograms(['knotd'], ['/usr/sbin']);
 }
 
-/** Starts Knot DNS on a free loopback port, with the zone `witness.test`. */
+/** Starts Knot DNS on a free loopback port, with the zone `witness.example`. */
 export async function startKnot(): Promise<Knot> {
   const { knotd } = demand(findKnot());
   const directory = temporaryDirectory('knot');
   const port = await freePort();
-  const zone = 'witness.test';
+  const zone = 'witness.example';
   const key = { name: 'region', secret: randomBytes(32).toString('base64') };
   for (const part of ['run', 'db', 'zones']) mkdirSync(join(directory.path, part));
   writeFileSync(
