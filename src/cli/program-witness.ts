@@ -30,9 +30,9 @@ export function addWitness(program: Command, { io, registry, finish }: ProgramCo
     .addHelpText(
       'after',
       examples(
-        ['catalyst-sre witness --region fsn=ed25519:… --region hel=ed25519:…', 'try it out on this machine'],
+        ['catalyst-sre witness serve --region fsn=ed25519:… --region hel=ed25519:…', 'try it out on this machine'],
         [
-          'catalyst-sre witness --listen 0.0.0.0:8470 --data /var/lib/witness --config witness.yaml',
+          'catalyst-sre witness serve --listen 0.0.0.0:8470 --data /var/lib/witness --config witness.yaml',
           'in a third place',
         ],
       ),
