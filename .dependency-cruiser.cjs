@@ -16,6 +16,7 @@ const mayKnow = {
   alert: ['database', 'audit', 'integrations/contract'],
   incident: ['alert', 'catalog', 'database', 'audit', 'integrations/contract'],
   notify: ['catalog', 'database', 'audit', 'integrations/contract'],
+  failover: ['catalog', 'integrations', 'telemetry'],
   run: ['alert', 'incident', 'catalog', 'check', 'guard', 'notify', 'database', 'audit', 'integrations/contract'],
 };
 

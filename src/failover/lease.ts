@@ -36,13 +36,15 @@ export type LeaseVersion = Pick<Lease, 'epoch' | 'seq'>;
 
 /** The payload the protocol writes. Ages, not times of day: the regions share no clock. */
 export interface LeasePayload {
+  /** The region whose data counts: it was the last that could have opened its gates. Null before there was one. */
+  dataAt: string | null;
   /** Replication positions of the holder at the last renewal, by component. What is missing after a crash is measured from here. */
   positions: Json;
   /** How long ago the group last changed its active region, in milliseconds; null when it never has. */
   changedAgoMs: number | null;
   /** How long ago each unplanned takeover of the last day happened, in milliseconds. */
   takeoversAgoMs: readonly number[];
-  /** In a released lease: who released it, for whom, and the tokens its components gave. */
+  /** How a released lease passes on: who released it, for whom, and the tokens its components gave. */
   handover: Handover | null;
 }
 
@@ -56,13 +58,14 @@ export interface Handover {
   tokens: { readonly [component: string]: Json };
 }
 
-const nothing: LeasePayload = { positions: null, changedAgoMs: null, takeoversAgoMs: [], handover: null };
+const nothing: LeasePayload = { dataAt: null, positions: null, changedAgoMs: null, takeoversAgoMs: [], handover: null };
 
 /** Reads a payload that anyone may have written: what is missing or of the wrong shape counts as not said. */
 export function readPayload(payload: Json | undefined): LeasePayload {
   if (!isObject(payload)) return nothing;
-  const { positions, changedAgoMs, takeoversAgoMs, handover } = payload;
+  const { dataAt, positions, changedAgoMs, takeoversAgoMs, handover } = payload;
   return {
+    dataAt: typeof dataAt === 'string' ? dataAt : null,
     positions: positions ?? null,
     changedAgoMs: typeof changedAgoMs === 'number' ? changedAgoMs : null,
     takeoversAgoMs: Array.isArray(takeoversAgoMs) ? takeoversAgoMs.filter((age) => typeof age === 'number') : [],

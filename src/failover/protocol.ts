@@ -4,7 +4,7 @@
  *
  * All times are milliseconds of the region's own elapsed time (`elapsed.ts`). No time of day is ever compared between regions.
  */
-import type { AcquiredBy, Json, Lease, LeaseVersion } from './lease.ts';
+import type { AcquiredBy, Handover, Json, Lease, LeaseVersion } from './lease.ts';
 import type { Parameters } from './parameters.ts';
 
 /** Who may decide on a takeover. The active side fences itself in every mode. */
@@ -223,10 +223,8 @@ export interface WitnessView {
   seenAt: number | undefined;
   /** Whether the witness itself called this version expired; undefined where it cannot tell. */
   expired: boolean | undefined;
-  /** When it last answered at all. */
-  answeredAt: number | undefined;
-  /** When the newest answered request was sent. Answers to older requests say nothing new. */
-  answerSentAt: number;
+  /** When its last answer came in; -Infinity before the first. */
+  answeredAt: number;
   /** The read under way, and when it was sent. */
   reading: { request: string; sentAt: number } | undefined;
   nextReadAt: number;
@@ -247,8 +245,11 @@ export interface Hold {
   epoch: number;
   acquiredBy: AcquiredBy;
   kind: Intent['kind'];
+  startedAt: number;
   /** Per witness: when the newest acknowledged write was SENT. */
   acks: Readonly<Record<string, number>>;
+  /** Witnesses that acknowledged a renewal of this epoch, which says that the data is here; nothing is promoted before a majority did. */
+  declared: readonly string[];
   /** When the request was sent that the peer last answered with a promise. */
   promisedAt: number;
   /** When the newest round of questions was sent in which a majority of resolvers saw us active. */
@@ -256,8 +257,8 @@ export interface Hold {
   nextRenewAt: number;
   nextPromiseAt: number;
   promiseRequests: readonly { nonce: string; sentAt: number }[];
-  /** Which gates have been told to open. */
-  open: Readonly<Record<Layer, boolean>>;
+  /** The deadline each open gate was last told; undefined where it is closed. */
+  told: Readonly<Record<Layer, number | undefined>>;
   /** The data is lost for this epoch; stateless layers may live on while resolvers see us. */
   statefulFenced: boolean;
   plan: Plan;
@@ -270,7 +271,7 @@ export interface Hold {
 export type Plan =
   | { phase: 'promote' | 'verify'; component: number; request: string | undefined; retryAt: number; failures: number }
   | { phase: 'active' }
-  /** `component` counts down. */
+  /** A planned switchover; `component` counts down, and nothing happens before `entry` is recorded. */
   | {
       phase: 'demote';
       component: number;
@@ -278,11 +279,7 @@ export type Plan =
       startedAt: number;
       entry: string;
       recorded: boolean;
-      to: string | null;
-      actor: string;
-      reason: string;
-    }
-  | { phase: 'release'; to: string | null; actor: string; reason: string; startedAt: number };
+    };
 
 /** What is about to be acquired, and why. */
 export interface Intent {
@@ -292,16 +289,36 @@ export interface Intent {
   recorded: boolean;
   /** Set once the compare-and-sets left. */
   sentAt: number | undefined;
+  /** Per witness that granted: when that write was sent. */
   applied: Readonly<Record<string, number>>;
   acquiredBy: AcquiredBy;
+  /** The newest lease it was formed on. */
+  last: Lease | undefined;
 }
+
+/** May it acquire, as what; or what it waits for. */
+export type Candidacy =
+  | { go: Intent['kind']; acquiredBy: Intent['acquiredBy']; last: Lease | undefined }
+  | { wait: Reason; sentence: string };
 
 /** Fencing under way or done: what remains closed until a new epoch. */
 export interface Fence {
   /** No epoch up to this one is served here again. */
   epoch: number;
+  /** Why. */
+  reason: Reason;
   /** Components whose fence is not confirmed, with the request under way. */
-  pending: Readonly<Record<string, { request: string | undefined; retryAt: number }>>;
+  pending: Readonly<Record<string, { request: string; retryAt: number }>>;
+  /** Every component confirmed, and put on record. */
+  confirmed: boolean;
+}
+
+/** A lease being given back after everything was closed. */
+export interface Releasing {
+  epoch: number;
+  handover: Handover;
+  acquiredBy: AcquiredBy;
+  retryAt: number;
 }
 
 /** A takeover or switchover that waits for people. */
@@ -310,9 +327,12 @@ export interface Proposal {
   kind: 'takeover' | 'switchover';
   /** The lease it was made for: a different one makes it void. */
   epoch: number;
+  /** People it takes. */
   needed: number;
   expiresAt: number;
-  approvals: readonly Approval[];
+  /** What stands against it, for whoever is asked. */
+  sentence: string;
+  approvals: readonly (Approval & { at: number })[];
 }
 
 export interface FailoverState {
@@ -326,16 +346,19 @@ export interface FailoverState {
   hold: Hold | undefined;
   intent: Intent | undefined;
   fence: Fence | undefined;
+  releasing: Releasing | undefined;
   /** Promise given to the peer. */
   promise: { epoch: number; until: number } | undefined;
   /** The peer has signed that everything up to this epoch is fenced there. */
   peerFencedEpoch: number;
   probe: { request: string; sentAt: number } | undefined;
+  /** When the last round of answers came in; -Infinity before the first. */
+  votedAt: number;
   nextProbeAt: number;
   /** Since when, without a break, resolvers call the peer dead while they see us. */
   peerDeadSince: number | undefined;
-  /** When a resolver last saw the peer active. */
-  peerAliveAt: number | undefined;
+  /** When a resolver last saw the peer active; -Infinity when never. */
+  peerAliveAt: number;
   assessment: EventOf<'assessment'> | undefined;
   proposal: Proposal | undefined;
   /** Where the group last changed its active region, and the unplanned takeovers, on our own clock. */
@@ -343,6 +366,7 @@ export interface FailoverState {
   takeovers: readonly number[];
   backoffUntil: number;
   nextFencedAt: number;
+  /** Why the record could not be written, until it can. */
   recordFailed: string | undefined;
   stopped: boolean;
   /** What was said last, so that a page is sent once and not on every step. */
