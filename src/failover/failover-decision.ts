@@ -8,10 +8,17 @@ import { absorbApproval, absorbRejection, absorbSwitchover, agreedSwitchover } f
 import { leaseBase, majority, softAt, strictBase } from './deadline.ts';
 import { absorbMessage, absorbVotes, probe, probeDue, tellFenced } from './evidence-decision.ts';
 import { absorbFence, bootFence, driveFence, fenceAll } from './fence-decision.ts';
-import { absorbPlanStep, absorbSwitchoverRecorded, drivePlan, driveRelease, startSwitchover } from './plan-decision.ts';
+import {
+  abortSwitchover,
+  absorbPlanStep,
+  absorbSwitchoverRecorded,
+  drivePlan,
+  driveRelease,
+  startSwitchover,
+} from './plan-decision.ts';
 import type { Candidacy, EventOf, FailoverEvent, FailoverSettings, FailoverState, Reason, Step } from './protocol.ts';
 import { isTakeable } from './standby-decision.ts';
-import { never, seconds, type Turn } from './turn.ts';
+import { never, page, seconds, type Turn } from './turn.ts';
 import { absorbAnswer, poll, unseen } from './witness-decision.ts';
 
 /** A controller that has not been started; its first event must be `start`. */
@@ -104,8 +111,7 @@ function absorb(turn: Turn, event: FailoverEvent): void {
         return;
       }
     case 'record-failed':
-      state.recordFailed = event.sentence;
-      if (state.intent?.entry === event.entry) state.intent = undefined;
+      absorbRecordFailure(turn, event);
       return;
     case 'component':
       absorbFence(turn, event);
@@ -127,6 +133,19 @@ function absorb(turn: Turn, event: FailoverEvent): void {
       if (state.hold) fenceAll(turn, 'Stopped', `The controller is stopping: ${event.reason}`);
       return;
   }
+}
+
+/** Without a record nothing is begun; what it was meant for is tried again after a while. */
+function absorbRecordFailure(turn: Turn, { at, entry, sentence }: EventOf<'record-failed'>): void {
+  const { state } = turn;
+  state.recordFailed = sentence;
+  page(turn, 'critical', `The record cannot be written: ${sentence}`);
+  if (state.intent?.entry === entry) {
+    state.intent = undefined;
+    state.backoffUntil = at + state.settings.parameters.stepRetryMs;
+  }
+  const plan = state.hold?.plan;
+  if (plan?.phase === 'demote' && plan.entry === entry) abortSwitchover(turn, 'It could not be put on record.');
 }
 
 function start(turn: Turn, { at, incarnation, epochFloor, promiseUntil }: EventOf<'start'>): void {

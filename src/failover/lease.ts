@@ -2,10 +2,12 @@
  * The lease: one linearizable register per failover group, kept by a witness outside both regions. Whoever it names may
  * be active, for as long as it lasts and not a moment longer.
  */
-import type { Mode } from './protocol.ts';
 
 /** What JSON can say. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** Who may decide on a takeover. The active side fences itself in every mode. */
+export type Mode = 'Automatic' | 'SemiAutomatic' | 'Manual';
 
 /** Who decided that a region holds the lease, and why. `actor` is a person, or the region itself when nobody was asked. */
 export interface AcquiredBy {

@@ -4,11 +4,8 @@
  *
  * All times are milliseconds of the region's own elapsed time (`elapsed.ts`). No time of day is ever compared between regions.
  */
-import type { AcquiredBy, Handover, Json, Lease, LeaseVersion } from './lease.ts';
+import type { AcquiredBy, Handover, Json, Lease, LeaseVersion, Mode } from './lease.ts';
 import type { Parameters } from './parameters.ts';
-
-/** Who may decide on a takeover. The active side fences itself in every mode. */
-export type Mode = 'Automatic' | 'SemiAutomatic' | 'Manual';
 
 /** What resolvers may change while the witness cannot be reached; `docs/failover.md` has the measured risk of each. */
 export type DnsFallback =

@@ -25,10 +25,12 @@ export function candidacy(turn: Turn): Candidacy {
     );
   }
   if (state.releasing) return wait('Releasing', `Giving back epoch ${state.releasing.epoch}.`);
-  if (at < state.backoffUntil)
-    return wait('BackingOff', `The last attempt failed; the next is due in ${seconds(state.backoffUntil - at)}.`);
-  if (state.recordFailed !== undefined)
-    return wait('RecordFailed', `The record cannot be written: ${state.recordFailed}`);
+  if (at < state.backoffUntil) {
+    const next = `the next attempt is due in ${seconds(state.backoffUntil - at)}`;
+    return state.recordFailed === undefined
+      ? wait('BackingOff', `The last attempt failed; ${next}.`)
+      : wait('RecordFailed', `The record cannot be written: ${state.recordFailed}; ${next}.`);
+  }
   if (promise && at < promise.until && promise.epoch > state.peerFencedEpoch)
     return wait('PromiseGiven', `${peer} has this region's promise for another ${seconds(promise.until - at)}.`);
   if (reachable(turn) < majority(witnesses.length)) return withoutWitness(turn);
