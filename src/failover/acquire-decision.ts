@@ -29,7 +29,8 @@ export function seekLease(turn: Turn): Candidacy | undefined {
     state.intent = undefined;
     return may;
   }
-  if (!intent || intent.kind !== may.go || intent.epoch !== state.maxEpoch + 1) plan(turn, may);
+  const unanswered = intent && !intent.recorded && at - intent.plannedAt >= state.settings.parameters.stepRetryMs;
+  if (!intent || unanswered || intent.kind !== may.go || intent.epoch !== state.maxEpoch + 1) plan(turn, may);
   else if (intent.recorded) send(turn, { ...intent, sentAt: at });
   return undefined;
 }
@@ -39,7 +40,17 @@ function plan(turn: Turn, { go: kind, acquiredBy, last }: Extract<Candidacy, { g
   const epoch = state.maxEpoch + 1;
   const sentence = `${state.settings.region} is about to take epoch ${epoch} (${kind}): ${acquiredBy.reason}`;
   const entry = record(turn, 'intent', epoch, sentence, { kind, ...acquiredBy, ...gateValues(turn) });
-  state.intent = { kind, epoch, entry, recorded: false, sentAt: undefined, applied: {}, acquiredBy, last };
+  state.intent = {
+    kind,
+    epoch,
+    entry,
+    plannedAt: turn.at,
+    recorded: false,
+    sentAt: undefined,
+    applied: {},
+    acquiredBy,
+    last,
+  };
 }
 
 /** What the gates showed when it was decided. */

@@ -283,6 +283,7 @@ export interface Intent {
   kind: 'genesis' | 'resume' | 'handover' | 'takeover' | 'unwitnessed';
   epoch: number;
   entry: string;
+  plannedAt: number;
   recorded: boolean;
   /** Set once the compare-and-sets left. */
   sentAt: number | undefined;

@@ -32,10 +32,14 @@ function change(turn: Turn, witness: string, view: WitnessView): void {
 
 /** Asks a witness for its register. */
 export function askWitness(turn: Turn, witness: string): void {
-  const { retryMs, pollMs } = turn.state.settings.parameters;
+  const { retryMs, pollMs, waitMs } = turn.state.settings.parameters;
+  const view = viewOf(turn, witness);
+  // Exactly when an observed lease has been still for long enough, too.
+  const ripe = view.seenAt === undefined ? never : view.seenAt + waitMs;
+  const nextReadAt = ripe > turn.at ? Math.min(ripe, turn.at + pollMs) : turn.at + pollMs;
   const request = freshId(turn);
   const reading = { request, sentAt: turn.at };
-  change(turn, witness, { ...viewOf(turn, witness), reading, nextReadAt: turn.at + pollMs });
+  change(turn, witness, { ...view, reading, nextReadAt });
   turn.effects.push({ type: 'read', witness, request, timeoutMs: retryMs });
 }
 
@@ -145,16 +149,14 @@ function learnHistory({ at, state }: Turn, lease: Lease): void {
   if (takeoversAgoMs.length > 0) state.takeovers = takeoversAgoMs.map((age) => at - age);
 }
 
-/** Reads every witness whose turn it is; exactly when an observed lease has been still for long enough, too. */
+/** Reads every witness whose turn it is. */
 export function poll(turn: Turn): void {
   const { at, state } = turn;
-  const { retryMs, waitMs } = state.settings.parameters;
+  const { retryMs } = state.settings.parameters;
   for (const witness of state.settings.witnesses) {
     const view = viewOf(turn, witness);
     if (view.reading && at - view.reading.sentAt < 2 * retryMs) continue;
-    const ripe = view.seenAt === undefined ? never : view.seenAt + waitMs;
-    const unreadSinceRipe = at >= ripe && view.answeredAt < ripe && view.nextReadAt - at > retryMs / 2;
-    if (at >= view.nextReadAt || unreadSinceRipe) askWitness(turn, witness);
+    if (at >= view.nextReadAt) askWitness(turn, witness);
   }
 }
 
