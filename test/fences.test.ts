@@ -45,6 +45,7 @@ const caught: [string, string, string][] = [
   ['src/guard/a.ts', 'src/run/b.ts', 'guard-knows-too-much'],
   ['src/catalog/a.ts', 'src/incident/b.ts', 'catalog-knows-too-much'],
   ['src/database/a.ts', 'src/alert/b.ts', 'database-knows-too-much'],
+  ['src/failover/a.ts', 'src/run/b.ts', 'failover-knows-too-much'],
   ['src/run/a.ts', 'src/integrations/kubernetes/b.ts', 'run-knows-too-much'],
   ['src/failover/witness/a.ts', 'src/database/b.ts', 'failover-knows-too-much'],
   ['src/integrations/http/a.ts', 'src/incident/b.ts', 'integrations-know-no-room'],

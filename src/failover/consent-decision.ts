@@ -19,7 +19,7 @@ interface Objection {
 
 /** Everything that speaks against a takeover now. `proven`: the peer itself has said that it has closed everything. */
 function objections(turn: Turn, proven: boolean): Objection[] {
-  return [...preflight(turn), ...replication(turn), ...(proven ? [] : resolvers(turn)), ...antiFlap(turn)];
+  return [...preflight(turn), ...replication(turn), ...(proven ? [] : resolverObjections(turn)), ...antiFlap(turn)];
 }
 
 /** What an assessment says against acting on it: checks that failed, or that it is missing or old. */
@@ -57,7 +57,8 @@ function replication({ at, state }: Turn): Objection[] {
   });
 }
 
-function resolvers({ at, state }: Turn): Objection[] {
+/** What resolvers say against acting while the peer may still serve on their evidence. */
+export function resolverObjections({ at, state }: Turn): Objection[] {
   const { dnsFallback, parameters, peer } = state.settings;
   if (dnsFallback === 'hold') return [];
   if (at - state.peerAliveAt < parameters.dnsVetoMs)

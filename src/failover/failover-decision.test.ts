@@ -242,6 +242,7 @@ test('resolvers: one that sees the peer alive forbids, and one’s own isolation
 test('without the witness the standby holds, and promotes only with the unsafe fallback, after its hold-down', () => {
   for (const dnsFallback of ['hold', 'veto', 'continue-stateless', 'continue', 'promote'] as const) {
     const site = standby({ dnsFallback });
+    site.pass(3);
     site.witnessUp = false;
     const dead = () => votes(site, regionState(site.state), 'none');
     site.pass(300, dead);

@@ -2,7 +2,7 @@
  * The side that is not active: may it take the lease, and if not, why not. Only what this region measured itself counts:
  * a lease that did not change for `T_wait` of its own clock, or proof that the peer has closed everything.
  */
-import { consent } from './consent-decision.ts';
+import { consent, resolverObjections } from './consent-decision.ts';
 import { majority } from './deadline.ts';
 import { type Lease, readPayload } from './lease.ts';
 import type { Candidacy, Intent, Reason } from './protocol.ts';
@@ -42,6 +42,11 @@ export function candidacy(turn: Turn): Candidacy {
     return settings.initialHolder
       ? { go: 'genesis', acquiredBy: byItself(turn, 'No region has ever held the lease.'), last }
       : wait('NeverHeld', `No region has ever held the lease; ${peer} is to take it first.`);
+  // A peer that held since may still serve on the resolvers' evidence alone.
+  const maybeServed = last !== undefined && last.holder !== region && !isProven(turn, last);
+  const objection = maybeServed ? resolverObjections(turn)[0] : undefined;
+  if (last && readPayload(last.payload).dataAt === region && objection)
+    return wait(objection.reason, objection.sentence);
   if (last && readPayload(last.payload).dataAt === region)
     return {
       go: 'resume',
@@ -76,7 +81,7 @@ function saysMore(lease: Lease, than: Lease): boolean {
 
 /** The peer itself has said that everything under this lease is closed. */
 function isProven({ state }: Turn, lease: Lease): boolean {
-  return lease.epoch <= state.peerFencedEpoch || lease.holder === '';
+  return lease.epoch <= state.peerFencedEpoch;
 }
 
 /** Whether this witness's register may be overwritten by an acquisition now. */

@@ -23,6 +23,9 @@ promising.forEach((variant: Variant, index) => {
   });
 });
 
+test('a region does not resume while its peer may still carry traffic on the evidence of resolvers', () =>
+  assert.deepEqual(simulate({ seed: 410, variant: variantNamed('continue-stateless-three') }).violations, []));
+
 test('a seed gives the same run again', () => {
   const run = () => {
     const lines: string[] = [];
