@@ -12,12 +12,11 @@ import { createState, step } from '../failover/failover-decision.ts';
 import { type GroupDeclaration, groupProblems } from '../failover/group-settings.ts';
 import type { LayerPorts } from '../failover/layers/create-components.ts';
 import { failoverFieldManager } from '../failover/layers/epoch-write.ts';
-import { createPeerDoor, listenForPeers } from '../failover/peer/door.ts';
-import { createPeerSender } from '../failover/peer/sender.ts';
 import { openRecordFile } from '../failover/record-file.ts';
-import { openWitness, regionKey } from '../failover/witness/open.ts';
+import { regionKey, witnessOpener } from '../failover/witness/open.ts';
+import type { Witness } from '../failover/witness/witness.ts';
 import { createSecrets, type Secrets, secretReference } from '../integrations/secrets.ts';
-import { createLog, type Log } from '../telemetry/log.ts';
+import { createLog } from '../telemetry/log.ts';
 import { checkDocument, readText } from './check-document.ts';
 import { parseListen } from './listen.ts';
 
@@ -43,26 +42,46 @@ export async function runFailover(options: FailoverOptions, version: string, io:
   const { clock } = io;
   const key = regionKey(config, secrets);
   const log = createLog({ level: config.logLevel });
-  const sender = config.peer && createPeerSender({ region, peer: config.peer, key, clock });
-  const controller = await startController({
+  const openers = await Promise.all(
+    config.witnesses.map(async (one) => ({
+      name: one.name,
+      open: await witnessOpener(one, { region, key, secrets, clock }),
+    })),
+  );
+  // Started first, as the controller is to have something to speak through; it hears from the moment it is there.
+  let controller: Controller | undefined;
+  const transports =
+    config.peer &&
+    (await (
+      await import('../failover/transports.ts')
+    ).startTransports({
+      region,
+      key: await key(),
+      peer: config.peer,
+      resolvers: config.resolvers,
+      stateOf: (group) => controller?.probeState(group),
+      receive: (group, message) => controller?.receive(group, message),
+      clock,
+      log,
+    }));
+  controller = await startController({
     region,
     version,
     listen: parseListen(config.listen),
     groups,
     tokens,
     protocol: { initial: createState, step },
-    witnesses: await Promise.all(config.witnesses.map((one) => openWitness(one, { region, key, secrets, clock }))),
+    witnesses: openers.map(({ open }) => open()),
+    checkWitness: (name, signal) => checkWitness(openers, name, { region, clock, signal }),
     resolvers: resolversOf(config),
-    probe: await createProbe(config, key, clock),
-    send: sender && ((group, message) => sender.send(group, message, AbortSignal.timeout(messageLimitMs))),
+    probe: transports?.resolvers.length ? transports.probe : undefined,
+    send: transports && ((group, message) => transports.send(group, message, AbortSignal.timeout(messageLimitMs))),
     layers,
     record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
     elapsed: createElapsed(),
     clock,
     log,
   });
-  const peerDoor = config.peer && (await openPeerDoor(config.peer, region, groups, controller, clock, log));
-  const responder = config.resolvers && (await openResponder(config, config.resolvers, key, controller, clock));
   io.err(`The failover controller of ${region} listens at ${controller.url}.`);
   await new Promise<void>((done) => {
     if (io.signal.aborted) return done();
@@ -70,73 +89,13 @@ export async function runFailover(options: FailoverOptions, version: string, io:
   });
   io.err('Stopping: everything is closed and the lease is given back first.');
   await controller.stop('asked to stop');
-  await responder?.close();
-  await peerDoor?.close();
-  sender?.close();
+  await transports?.close();
 }
 
 /** A message that takes longer than a retry of a renewal comes too late to be of use. */
 const messageLimitMs = 2_000;
 
 const resolversOf = (config: FailoverConfiguration): readonly string[] => config.resolvers?.addresses ?? [];
-
-type Key = ReturnType<typeof regionKey>;
-
-/** Asks the resolvers about both regions; loaded only where they are configured. */
-async function createProbe({ region, peer, resolvers }: FailoverConfiguration, key: Key, clock: Clock) {
-  if (!resolvers || !peer) return undefined;
-  const [{ createResolverQuorum }, { parseDnsServer }] = await Promise.all([
-    import('../failover/resolvers/quorum.ts'),
-    import('../failover/dns-wire.ts'),
-  ]);
-  return createResolverQuorum({
-    resolvers: resolvers.addresses.map((address) => ({ name: address, address: parseDnsServer(address) })),
-    zone: resolvers.zone,
-    control: resolvers.control,
-    self: { region, publicKey: (await key()).publicKey },
-    peer,
-    clock,
-  });
-}
-
-/** Answers what resolvers ask about this region. */
-async function openResponder(
-  { region }: FailoverConfiguration,
-  { zone, nameserver, listen }: NonNullable<FailoverConfiguration['resolvers']>,
-  key: Key,
-  controller: Controller,
-  clock: Clock,
-) {
-  const { createResponder, listenForDns } = await import('../failover/resolvers/responder.ts');
-  const responder = createResponder({
-    zone,
-    region,
-    nameserver,
-    key: await key(),
-    stateOf: controller.probeState,
-    clock,
-  });
-  return listenForDns(responder, parseListen(listen));
-}
-
-async function openPeerDoor(
-  peer: NonNullable<FailoverConfiguration['peer']>,
-  region: string,
-  groups: readonly GroupDeclaration[],
-  controller: Controller,
-  clock: Clock,
-  log: Log,
-) {
-  const door = createPeerDoor({
-    region,
-    peers: [peer],
-    knows: (group, from) => groups.some(({ name, spec }) => name === group && spec.regions.includes(from)),
-    receive: controller.receive,
-    clock,
-    log,
-  });
-  return listenForPeers(door, parseListen(peer.listen), log);
-}
 
 /** @throws CatalystError InvalidResource with every problem, each with its line. */
 async function readFailoverConfig(path: string): Promise<FailoverConfiguration> {
@@ -149,6 +108,18 @@ async function readFailoverConfig(path: string): Promise<FailoverConfiguration> 
   throw new CatalystError('InvalidResource', `The configuration is wrong: ${lines.join(' ')}`, {
     hint: 'docs/failover-operations.md shows one that is right.',
   });
+}
+
+/** Loaded only when it is due. */
+async function checkWitness(
+  openers: readonly { name: string; open: () => Witness }[],
+  name: string,
+  options: { region: string; clock: Clock; signal: AbortSignal },
+): Promise<readonly string[] | undefined> {
+  const opener = openers.find((one) => one.name === name);
+  if (!opener) return undefined;
+  const { selfCheck } = await import('../failover/witness/self-check.ts');
+  return (await selfCheck(name, opener.open, options)).problems;
 }
 
 /** The groups of all files. @throws CatalystError InvalidResource with every problem and the rule it breaks. */

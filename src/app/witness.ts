@@ -9,7 +9,7 @@ import { generateKey } from '../failover/keys.ts';
 import { WitnessCheckConfig, WitnessServiceConfig, witnessProblems } from '../failover/witness/config.ts';
 import { openLeaseFile } from '../failover/witness/lease-file.ts';
 import { askEach } from '../failover/witness/majority.ts';
-import { openWitness, regionKey } from '../failover/witness/open.ts';
+import { regionKey, witnessOpener } from '../failover/witness/open.ts';
 import { selfCheck } from '../failover/witness/self-check.ts';
 import { createWitnessService } from '../failover/witness/service.ts';
 import { createSecrets } from '../integrations/secrets.ts';
@@ -125,7 +125,9 @@ async function readWitnesses(path: string, io: CliIo) {
   const ports = { region, key: regionKey(checked.config, secrets), secrets, clock: io.clock };
   return {
     region,
-    witnesses: witnesses.map((config) => ({ name: config.name, open: () => openWitness(config, ports) })),
+    witnesses: await Promise.all(
+      witnesses.map(async (config) => ({ name: config.name, open: await witnessOpener(config, ports) })),
+    ),
   };
 }
 

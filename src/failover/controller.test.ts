@@ -92,6 +92,7 @@ async function region(name: string, witness: MemoryWitness, mode: Parameters<typ
     ],
     protocol: { initial: createState, step },
     witnesses: [witness.for(name)],
+    checkWitness: async () => [],
     resolvers: [],
     probe: undefined,
     send: undefined,

@@ -11,7 +11,9 @@ import type { MetricKey } from '../telemetry/metrics.ts';
 import { type Assessor, longestLagRoundMs, startAssessor } from './assessor.ts';
 import { commandEvent } from './commands.ts';
 import { refusedApproval, refusedSwitchover } from './consent-decision.ts';
+import { majority } from './deadline.ts';
 import { type Door, type DoorToken, openDoor } from './door.ts';
+import type { Elapsed } from './elapsed-clock.ts';
 import { regionState } from './evidence-decision.ts';
 import { type EventVotes, GroupRunner, type Protocol } from './group-runner.ts';
 import { type GroupDeclaration, settingsOf } from './group-settings.ts';
@@ -21,6 +23,7 @@ import { planOf } from './plan.ts';
 import type { FailoverEvent, FailoverSettings, FailoverState, Layer, PeerMessage, RegionState } from './protocol.ts';
 import type { RecordFile } from './record-file.ts';
 import { type GroupStatus, groupStatus } from './status.ts';
+import { type CheckWitness, type WitnessWatch, watchWitnesses } from './witness/watch.ts';
 import type { Witness } from './witness/witness.ts';
 
 export interface ControllerOptions {
@@ -32,6 +35,7 @@ export interface ControllerOptions {
   protocol: Protocol;
   /** All of the configuration; each group takes those it names. */
   witnesses: readonly Witness[];
+  checkWitness: CheckWitness;
   resolvers: readonly string[];
   /** Asks all resolvers about both regions; undefined without resolvers. */
   probe: ((group: string, timeoutMs: number, signal: AbortSignal) => Promise<EventVotes>) | undefined;
@@ -39,7 +43,7 @@ export interface ControllerOptions {
   send: ((group: string, message: PeerMessage) => Promise<void>) | undefined;
   layers: LayerPorts;
   record: RecordFile;
-  elapsed: () => number;
+  elapsed: Elapsed;
   clock: Clock;
   log: Log;
 }
@@ -90,7 +94,13 @@ export async function startController(options: ControllerOptions): Promise<Contr
   const { region, version, record, elapsed, log } = options;
   const metrics = createMetrics({ version }, metricKeys);
   const groups = new Map<string, RunningGroup>();
-  for (const declaration of options.groups) groups.set(declaration.name, createGroup(declaration, options, metrics));
+  const watch = watchWitnesses(
+    options.witnesses.map((witness) => witness.name),
+    options.checkWitness,
+    options.clock,
+  );
+  for (const declaration of options.groups)
+    groups.set(declaration.name, createGroup(declaration, options, metrics, watch));
   const groupNamed = (name: string): RunningGroup => {
     const found = groups.get(name);
     if (found) return found;
@@ -156,6 +166,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       return found && regionState(found.runner.state);
     },
     stop: async (reason) => {
+      await watch.stop();
       for (const { assessor } of groups.values()) await assessor.stop();
       await Promise.all([...groups.values()].map(({ runner }) => runner.stop(reason)));
       for (const { runner } of groups.values()) for (const component of runner.components) await component.close?.();
@@ -177,7 +188,12 @@ function refuseCommand(state: FailoverState, event: FailoverEvent): void {
   if (refused !== undefined) throw new CatalystError('RefusedByGuard', refused, { details: { reason: event.type } });
 }
 
-function createGroup(declaration: GroupDeclaration, options: ControllerOptions, metrics: Metrics): RunningGroup {
+function createGroup(
+  declaration: GroupDeclaration,
+  options: ControllerOptions,
+  metrics: Metrics,
+  watch: WitnessWatch,
+): RunningGroup {
   const { region, resolvers, elapsed, clock, record, log, probe, send } = options;
   const settings = settingsOf(declaration, region, resolvers);
   const { name, spec } = declaration;
@@ -218,7 +234,7 @@ function createGroup(declaration: GroupDeclaration, options: ControllerOptions, 
   const assessor = startAssessor({
     components,
     traffic,
-    ownChecks: () => ownChecks(settings, runner, elapsed()),
+    ownChecks: () => [witnessesAnswer(settings, runner, elapsed()), ...watch.results(settings.witnesses)],
     elapsed,
     clock,
     everyMs: Math.min(longestLagRoundMs, settings.parameters.renewMs),
@@ -239,19 +255,19 @@ function createGroup(declaration: GroupDeclaration, options: ControllerOptions, 
   return { runner, assessor };
 }
 
-/** What the controller knows by itself: that whom it depends on answers. */
-function ownChecks(settings: FailoverSettings, runner: GroupRunner, now: number): CheckResult[] {
-  const results: CheckResult[] = [];
-  for (const witness of settings.witnesses) {
+/** Whether a majority of a group's witnesses answers: with one of three away, the two others decide as well. */
+function witnessesAnswer(settings: FailoverSettings, runner: GroupRunner, now: number): CheckResult {
+  const { witnesses, parameters } = settings;
+  const silent = witnesses.filter((witness) => {
     const at = runner.state.witnesses[witness]?.answeredAt;
-    const fresh = at !== undefined && now - at <= settings.parameters.ttlMs;
-    results.push({
-      check: 'witness-reachable',
-      verdict: fresh ? 'passed' : 'failed',
-      sentence: fresh ? `Witness ${witness} answers.` : `Witness ${witness} does not answer.`,
-    });
-  }
-  return results;
+    return at === undefined || now - at > parameters.ttlMs;
+  });
+  const enough = witnesses.length - silent.length >= majority(witnesses.length);
+  return {
+    check: 'witness-reachable',
+    verdict: enough ? 'passed' : 'failed',
+    sentence: silent.length === 0 ? 'Every witness answers.' : `Witnesses that do not answer: ${silent.join(', ')}.`,
+  };
 }
 
 function observe(metrics: Metrics, status: () => ControllerStatus, record: RecordFile): void {

@@ -5,6 +5,7 @@
 import type { Clock } from '../clock.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import type { CallContext } from '../integrations/contract.ts';
+import type { Elapsed } from './elapsed-clock.ts';
 import { keepLayer, type LayerKeeper } from './layer-keeper.ts';
 import { Gate } from './layers/gate.ts';
 import { type Authority, type Component, type TrafficLayer, toClose } from './layers/layer.ts';
@@ -40,7 +41,7 @@ export interface RunnerPorts {
   traffic: readonly TrafficLayer[];
   record: RecordFile;
   incarnation: string;
-  elapsed: () => number;
+  elapsed: Elapsed;
   clock: Clock;
   /** Told each step whose reason or sentence is news. */
   onStep: (step: Step) => void;
@@ -165,6 +166,12 @@ export class GroupRunner {
     this.#timer = setTimeout(() => this.tell({ type: 'tick' }), wait);
   }
 
+  /** When what a deadline was granted by was sent, or earlier: no deadline is further ahead of it than these. */
+  #sendOf(deadline: number): number {
+    const { hardMs, dnsHardMs } = this.settings.parameters;
+    return deadline - Math.max(hardMs, dnsHardMs);
+  }
+
   #setGate(effect: EffectOf<'gate'>): void {
     const gate = this.gates[effect.layer];
     if (!effect.open) {
@@ -172,7 +179,7 @@ export class GroupRunner {
       this.#keepers.get(effect.layer)?.want(false, this.#closing(effect.epoch));
       return;
     }
-    if (gate.extend(effect.epoch, effect.deadline))
+    if (gate.extend(effect.epoch, effect.deadline, this.#sendOf(effect.deadline)))
       this.#keepers.get(effect.layer)?.want(
         true,
         this.#authority(effect.epoch, () => gate.read().remainingMs > 0),
@@ -294,7 +301,9 @@ export class GroupRunner {
     const limit = deadline === undefined ? componentLimitMs : deadline - elapsed();
     const context: CallContext = { clock, signal: this.#limit(limit) };
     const authority =
-      deadline === undefined ? this.#closing(epoch) : this.#authority(epoch, () => elapsed() < deadline);
+      deadline === undefined
+        ? this.#closing(epoch)
+        : this.#authority(epoch, () => elapsed(this.#sendOf(deadline)) < deadline);
     try {
       const done = await act(component, action, context, authority, token);
       outcome('done', done.sentence, done.handover ?? null);

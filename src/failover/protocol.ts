@@ -2,7 +2,7 @@
  * The words of the failover protocol: what a region's controller is told (events), what it asks for (effects), and the
  * closed list of reasons. `step` in `failover-decision.ts` maps the ones to the others; it has no clock and does no I/O.
  *
- * All times are milliseconds of the region's own elapsed time (`elapsed.ts`). No time of day is ever compared between regions.
+ * All times are milliseconds of the region's own elapsed time (`elapsed-clock.ts`). No time of day is ever compared between regions.
  */
 import type { AcquiredBy, Handover, Json, Lease, LeaseVersion, Mode } from './lease.ts';
 import type { Parameters } from './parameters.ts';

@@ -12,8 +12,7 @@ import { createPeerSender } from './peer/sender.ts';
 import type { PeerMessage } from './protocol.ts';
 import type { PeerConfig, ResolversConfig } from './resolvers/config.ts';
 import type { ProbeState } from './resolvers/probe-text.ts';
-import { createResolverQuorum, type ResolverVote } from './resolvers/quorum.ts';
-import { createResponder, listenForDns } from './resolvers/responder.ts';
+import type { ResolverVote } from './resolvers/quorum.ts';
 
 export interface TransportOptions {
   region: string;
@@ -55,10 +54,7 @@ export async function startTransports(options: TransportOptions): Promise<Transp
     clock,
     log,
   });
-  const quorum = resolvers && quorumOf(options, resolvers);
-  const responder =
-    resolvers &&
-    createResponder({ zone: resolvers.zone, region, nameserver: resolvers.nameserver, key, stateOf, clock });
+  const quorum = resolvers && (await quorumOf(options, resolvers));
   const sender = createPeerSender({
     region,
     peer,
@@ -67,9 +63,9 @@ export async function startTransports(options: TransportOptions): Promise<Transp
     clock,
   });
   const listening = await listenForPeers(door, parseDnsServer(peer.listen), log);
-  let dns: Awaited<ReturnType<typeof listenForDns>> | undefined;
+  let dns: Awaited<ReturnType<typeof answerDns>> | undefined;
   try {
-    dns = resolvers && responder && (await listenForDns(responder, parseDnsServer(resolvers.listen)));
+    dns = resolvers && (await answerDns(options, resolvers));
   } catch (error) {
     await listening.close();
     throw error;
@@ -88,7 +84,9 @@ export async function startTransports(options: TransportOptions): Promise<Transp
   };
 }
 
-function quorumOf({ region, key, peer, clock }: TransportOptions, { addresses, zone, control }: ResolversConfig) {
+/** What speaks DNS is loaded only where resolvers are configured: a controller is to be small. */
+async function quorumOf({ region, key, peer, clock }: TransportOptions, { addresses, zone, control }: ResolversConfig) {
+  const { createResolverQuorum } = await import('./resolvers/quorum.ts');
   return createResolverQuorum({
     resolvers: addresses.map((address) => ({ name: address, address: parseDnsServer(address) })),
     zone,
@@ -97,4 +95,10 @@ function quorumOf({ region, key, peer, clock }: TransportOptions, { addresses, z
     peer: { region: peer.region, publicKey: peer.publicKey },
     clock,
   });
+}
+
+async function answerDns({ region, key, stateOf, clock }: TransportOptions, resolvers: ResolversConfig) {
+  const { createResponder, listenForDns } = await import('./resolvers/responder.ts');
+  const { zone, nameserver, listen } = resolvers;
+  return listenForDns(createResponder({ zone, region, nameserver, key, stateOf, clock }), parseDnsServer(listen));
 }

@@ -9,6 +9,7 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../../clock.ts';
 import { messageOf } from '../../errors.ts';
+import type { Elapsed } from '../elapsed-clock.ts';
 import { Gate, type GateReading } from './gate.ts';
 import { gateReply, parseGateAnswer } from './gate-answer.ts';
 
@@ -25,8 +26,7 @@ export interface SidecarOptions {
   listen: Address;
   /** Ports it stands in front of. */
   forward: readonly { listen: Address; to: Address }[];
-  /** Suspend-proof elapsed milliseconds. */
-  elapsed: () => number;
+  elapsed: Elapsed;
   clock: Clock;
   /** Told each change of the gate. */
   onChange?: (reading: GateReading) => void;
@@ -92,7 +92,7 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
       const asked = elapsed();
       const text = await ask(`${o.controller}/gate/${encodeURIComponent(o.group)}`, signal).catch(messageOf);
       const answer = parseGateAnswer(o.group, text);
-      if (answer?.open) into.extend(answer.epoch, asked + answer.remainingMs);
+      if (answer?.open) into.extend(answer.epoch, asked + answer.remainingMs, asked);
       // A controller that answers "shut" has the last word, also one that has just started and knows no epoch.
       else if (answer) into.shut(Math.max(answer.epoch, into.read().epoch), `the controller says ${answer.sentence}`);
       await clock.sleep(pollMs, signal).catch(() => {});

@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { systemClock } from '../../clock.ts';
+import { createElapsed } from '../elapsed-clock.ts';
 import { Gate } from './gate.ts';
 import { gateReply, parseGateAnswer } from './gate-answer.ts';
 import { startSidecar } from './gate-sidecar.ts';
@@ -13,20 +14,36 @@ describe('a gate', () => {
     let now = 1000;
     const gate = new Gate('orders', () => now);
     assert.equal(gate.read().open, false);
-    assert.ok(gate.extend(3, 1500));
+    assert.ok(gate.extend(3, 1500, 0));
     assert.deepEqual([gate.read().open, gate.read().remainingMs], [true, 500]);
     now = 1500;
     assert.equal(gate.read().open, false);
     assert.match(gate.read().sentence, /deadline of epoch 3 has passed/);
   });
 
+  it('is shut after a pause that only the time of day shows, and open again with the next renewal', () => {
+    const clock = { monotonic: 0, wall: 0 };
+    const elapsed = createElapsed({
+      monotonic: () => clock.monotonic,
+      uptime: () => undefined,
+      wall: () => clock.wall,
+    });
+    const gate = new Gate('orders', elapsed);
+    gate.extend(3, 26_000, 0);
+    clock.monotonic = 100;
+    clock.wall = 60_100;
+    assert.equal(gate.read().open, false);
+    gate.extend(3, elapsed() + 26_000, elapsed());
+    assert.equal(gate.read().open, true);
+  });
+
   it('takes no word about an epoch older than one it has seen', () => {
     const gate = new Gate('orders', () => 0);
-    gate.extend(3, 100);
+    gate.extend(3, 100, 0);
     gate.shut(3, 'fenced');
-    assert.equal(gate.extend(2, 200), false);
+    assert.equal(gate.extend(2, 200, 0), false);
     assert.equal(gate.read().open, false);
-    assert.ok(gate.extend(4, 200));
+    assert.ok(gate.extend(4, 200, 0));
     gate.shut(3, 'a late word about an old epoch');
     assert.equal(gate.read().open, true);
   });
@@ -45,7 +62,7 @@ describe('a gate', () => {
         let deadline = 0;
         for (const { kind, epoch, ms } of events) {
           if (kind === 'wait') now += ms;
-          if (kind === 'extend') assert.equal(gate.extend(epoch, now + ms), epoch >= newest);
+          if (kind === 'extend') assert.equal(gate.extend(epoch, now + ms, 0), epoch >= newest);
           if (kind === 'shut') gate.shut(epoch, 'x');
           if (kind !== 'wait' && epoch >= newest) {
             newest = epoch;
@@ -60,7 +77,7 @@ describe('a gate', () => {
   it('answers 200 only while open, and what it answers can be read back', () => {
     const gate = new Gate('orders', () => 0);
     assert.equal(gateReply('orders', gate.read()).status, 503);
-    gate.extend(7, 1234.9);
+    gate.extend(7, 1234.9, 0);
     const reply = gateReply('orders', gate.read());
     assert.deepEqual([reply.status, reply.headers['cache-control']], [200, 'no-store']);
     assert.equal(parseGateAnswer('orders', reply.body)?.remainingMs, 1234);

@@ -3,6 +3,8 @@
  * extends it; who asks it after the deadline gets "shut", whatever has or has not run in between.
  */
 
+import type { Elapsed } from '../elapsed-clock.ts';
+
 export interface GateReading {
   open: boolean;
   /** Newest epoch it was opened or shut under; 0 before any. */
@@ -14,24 +16,26 @@ export interface GateReading {
 
 export class Gate {
   readonly group: string;
-  readonly #elapsed: () => number;
+  readonly #elapsed: Elapsed;
   #epoch = 0;
   #deadline = Number.NEGATIVE_INFINITY;
+  #since = 0;
   #why = 'no lease has been seen since the start';
 
-  /** `elapsed` counts ms and never stands still, not even while the machine is suspended. */
-  constructor(group: string, elapsed: () => number) {
+  constructor(group: string, elapsed: Elapsed) {
     this.group = group;
     this.#elapsed = elapsed;
   }
 
   /**
-   * Opens, or stays open, until `deadline` (ms of `elapsed`). False, and nothing changes, for an epoch older than one seen.
+   * Opens, or stays open, until `deadline` (ms of `elapsed`), which counts from `since`, the send of what was answered.
+   * False, and nothing changes, for an epoch older than one seen.
    * That an epoch which was fenced never comes back is the protocol's to keep: a switchover that is taken back opens again.
    */
-  extend(epoch: number, deadline: number): boolean {
+  extend(epoch: number, deadline: number, since: number): boolean {
     if (epoch < this.#epoch) return false;
     this.#deadline = deadline;
+    this.#since = since;
     this.#epoch = epoch;
     return true;
   }
@@ -45,7 +49,7 @@ export class Gate {
   }
 
   read(): GateReading {
-    const remainingMs = this.#deadline - this.#elapsed();
+    const remainingMs = this.#deadline - this.#elapsed(this.#since);
     if (remainingMs > 0)
       return { open: true, epoch: this.#epoch, remainingMs, sentence: `open under epoch ${this.#epoch}` };
     const passed = this.#deadline !== Number.NEGATIVE_INFINITY;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { systemClock } from '../../clock.ts';
 import { createSecrets } from '../../integrations/secrets.ts';
 import { type WitnessConfig, witnessProblems } from './config.ts';
-import { openWitness, regionKey } from './open.ts';
+import { regionKey, witnessOpener } from './open.ts';
 
 const http = (url = 'https://witness.example') => ({ url });
 const s3 = {
@@ -76,7 +76,7 @@ test('each store is opened by its configuration, and says what it lacks when it 
     [{ name: 'w', dns: { ...dns, server: '127.0.0.1:1' } }, /witness w \(DNS\) did not answer/],
   ];
   for (const [config, expected] of stores) {
-    const witness = openWitness(config, ports);
+    const witness = (await witnessOpener(config, ports))();
     await assert.rejects(async () => witness.read('shop', { signal: AbortSignal.timeout(10_000) }), expected);
     await witness.close();
   }

@@ -30,6 +30,8 @@ export interface CheckResult {
   outcome: 'passed' | 'failed' | 'cannot-tell';
   /** What was seen, where it failed. */
   sentence: string;
+  /** It failed as the store could not be asked: that says nothing about what it keeps. */
+  brokeOff: boolean;
 }
 
 export interface ConformanceReport {
@@ -251,10 +253,14 @@ export async function checkConformance(options: ConformanceOptions): Promise<Con
   const results: CheckResult[] = [];
   try {
     for (const [name, check] of Object.entries(checks)) {
-      const seen = await check(register).catch((error: unknown) => `it could not be checked: ${messageOf(error)}`);
+      let brokeOff = false;
+      const seen = await check(register).catch((error: unknown) => {
+        brokeOff = true;
+        return `it could not be checked: ${messageOf(error)}`;
+      });
       register.measuring = false;
       const outcome = seen === undefined ? 'passed' : seen === cannotTell ? 'cannot-tell' : 'failed';
-      const result: CheckResult = { name, outcome, sentence: outcome === 'failed' ? (seen ?? '') : '' };
+      const result: CheckResult = { name, outcome, sentence: outcome === 'failed' ? (seen ?? '') : '', brokeOff };
       results.push(result);
       options.onResult?.(result);
       if (options.signal.aborted) break;

@@ -3,17 +3,9 @@ import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../clock.ts';
 import { CatalystError, messageOf } from '../../errors.ts';
 import type { TlsMaterial } from '../../integrations/http-transport.ts';
-import { connect } from '../../integrations/kubernetes/connection.ts';
 import { type Secrets, secretReference } from '../../integrations/secrets.ts';
-import { parseDnsServer } from '../dns-wire.ts';
 import { type SigningKey, signingKey } from '../keys.ts';
 import type { WitnessConfig } from './config.ts';
-import { createDnsWitness } from './dns.ts';
-import { createEtcdWitness } from './etcd.ts';
-import { createHttpWitness } from './http.ts';
-import { createKubernetesWitness } from './kubernetes.ts';
-import { createPostgresWitness } from './postgres.ts';
-import { createS3Witness } from './s3.ts';
 import type { Witness } from './witness.ts';
 
 export interface WitnessPorts {
@@ -38,65 +30,76 @@ export function regionKey(config: Readonly<Record<string, unknown>>, secrets: Se
   };
 }
 
-/** @throws CatalystError NotConfigured when it names no store. Check with `witnessProblems` first. */
-export function openWitness(config: WitnessConfig, ports: WitnessPorts): Witness {
-  const { name } = config;
-  const { clock, secrets } = ports;
-  const secret = (from: Readonly<Record<string, unknown>>, key: string): Promise<string> => {
-    const reference = secretReference(from, key);
+/**
+ * A function that opens a client of its own each time. Only the store that is named is loaded: a controller is to be small.
+ * @throws CatalystError NotConfigured when it names no store. Check with `witnessProblems` first.
+ */
+export async function witnessOpener(config: WitnessConfig, ports: WitnessPorts): Promise<() => Witness> {
+  const { name, http, s3, etcd, kubernetes, postgres, dns } = config;
+  const { clock, secrets, region, key } = ports;
+  const secret = (from: Readonly<Record<string, unknown>>, which: string): Promise<string> => {
+    const reference = secretReference(from, which);
     if (reference === undefined)
-      throw new CatalystError('NotConfigured', `Witness ${name} needs ${key}File or ${key}Env.`);
+      throw new CatalystError('NotConfigured', `Witness ${name} needs ${which}File or ${which}Env.`);
     return secrets.read(reference);
   };
-  const { http, s3, etcd, kubernetes, postgres, dns } = config;
-  if (http)
-    return createHttpWitness({
-      name,
-      url: http.url,
-      region: ports.region,
-      key: ports.key,
-      clock,
-      ...tlsOf(name, http),
-    });
-  if (s3)
-    return createS3Witness({
-      ...{ name, url: s3.url, bucket: s3.bucket, region: s3.region, prefix: s3.prefix, clock },
-      credentials: async () => ({
-        accessKeyId: await secret(s3, 'accessKeyId'),
-        secretAccessKey: await secret(s3, 'secretAccessKey'),
-      }),
-      ...tlsOf(name, s3),
-    });
+  if (http) {
+    const { createHttpWitness } = await import('./http.ts');
+    return () => createHttpWitness({ name, url: http.url, region, key, clock, ...tlsOf(name, http) });
+  }
+  if (s3) {
+    const { createS3Witness } = await import('./s3.ts');
+    return () =>
+      createS3Witness({
+        ...{ name, url: s3.url, bucket: s3.bucket, region: s3.region, prefix: s3.prefix, clock },
+        credentials: async () => ({
+          accessKeyId: await secret(s3, 'accessKeyId'),
+          secretAccessKey: await secret(s3, 'secretAccessKey'),
+        }),
+        ...tlsOf(name, s3),
+      });
+  }
   if (etcd) {
+    const { createEtcdWitness } = await import('./etcd.ts');
     const { username } = etcd;
-    return createEtcdWitness({
-      ...{ name, prefix: etcd.prefix, clock },
-      endpoint: { baseUrl: etcd.url, redact: secrets.redact, ...tlsOf(name, etcd) },
-      ...(username === undefined
-        ? {}
-        : { login: async () => ({ name: username, password: await secret(etcd, 'password') }) }),
-    });
+    return () =>
+      createEtcdWitness({
+        ...{ name, prefix: etcd.prefix, clock },
+        endpoint: { baseUrl: etcd.url, redact: secrets.redact, ...tlsOf(name, etcd) },
+        ...(username === undefined
+          ? {}
+          : { login: async () => ({ name: username, password: await secret(etcd, 'password') }) }),
+      });
   }
-  if (kubernetes)
-    return createKubernetesWitness({
-      name,
-      namespace: kubernetes.namespace,
-      clock,
-      connect: () => connect(kubernetes.cluster, secrets),
-    });
+  if (kubernetes) {
+    const [{ createKubernetesWitness }, { connect }] = await Promise.all([
+      import('./kubernetes.ts'),
+      import('../../integrations/kubernetes/connection.ts'),
+    ]);
+    const { namespace, cluster } = kubernetes;
+    return () => createKubernetesWitness({ name, namespace, clock, connect: () => connect(cluster, secrets) });
+  }
   if (postgres) {
+    const { createPostgresWitness } = await import('./postgres.ts');
     const { caFile } = postgres;
-    return createPostgresWitness({
-      name,
-      url: () => secret(postgres, 'url'),
-      ...(caFile === undefined ? {} : { tls: async () => ({ ca: await readPem(name, caFile) }) }),
-    });
+    return () =>
+      createPostgresWitness({
+        name,
+        url: () => secret(postgres, 'url'),
+        ...(caFile === undefined ? {} : { tls: async () => ({ ca: await readPem(name, caFile) }) }),
+      });
   }
-  if (dns)
-    return createDnsWitness({
-      ...{ name, zone: dns.zone, server: parseDnsServer(dns.server), clock },
-      key: async () => ({ name: dns.keyName, secret: Buffer.from(await secret(dns, 'keySecret'), 'base64') }),
-    });
+  if (dns) {
+    const [{ createDnsWitness }, { parseDnsServer }] = await Promise.all([
+      import('./dns.ts'),
+      import('../dns-wire.ts'),
+    ]);
+    return () =>
+      createDnsWitness({
+        ...{ name, zone: dns.zone, server: parseDnsServer(dns.server), clock },
+        key: async () => ({ name: dns.keyName, secret: Buffer.from(await secret(dns, 'keySecret'), 'base64') }),
+      });
+  }
   throw new CatalystError('NotConfigured', `Witness ${name} names no store.`);
 }
 

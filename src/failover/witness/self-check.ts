@@ -15,6 +15,8 @@ export interface SelfCheck {
   witness: string;
   passed: boolean;
   results: readonly CheckResult[];
+  /** What it cannot do that it must, in a sentence each; undefined when a check broke off and none failed. */
+  problems: readonly string[] | undefined;
   /** Of single reads and writes, ms: the middle and the slowest of about twenty. */
   latency: { p50: number; max: number };
   /** Answers that come so late that renewals would be repeated. */
@@ -39,5 +41,14 @@ export async function selfCheck(
   });
   const { latencies } = report;
   const latency = { p50: latencies[Math.floor(latencies.length / 2)] ?? 0, max: latencies.at(-1) ?? 0 };
-  return { witness: name, passed: report.passed, results: report.results, latency, slow: latency.max > slowestMs };
+  const failed = report.results.filter(({ outcome, brokeOff }) => outcome === 'failed' && !brokeOff);
+  const known = failed.length > 0 || report.passed;
+  return {
+    witness: name,
+    passed: report.passed,
+    results: report.results,
+    problems: known ? failed.map((result) => `${result.name}: ${result.sentence}`) : undefined,
+    latency,
+    slow: latency.max > slowestMs,
+  };
 }
