@@ -14,7 +14,7 @@ export interface DrillFlags extends OfflineFlags, ConnectionFlags {
   /** Of failover drills. */
   speed?: number;
 }
-type Offered = Required<Pick<Registry, 'listDrills' | 'runDrill' | 'isFailoverDrill'>>;
+type Offered = Required<Pick<Registry, 'listDrills' | 'runDrill'>> & Pick<Registry, 'isFailoverDrill'>;
 
 /** How often a server is asked how its drill goes, ms. */
 const askEvery = 250;
@@ -22,7 +22,7 @@ const askEvery = 250;
 export async function drill(name: string, flags: DrillFlags, offered: Offered, io: CliIo): Promise<ExitCode> {
   if (name === 'list') return list(flags, offered, io);
   // Two regions and a witness are processes of their own, wherever a sandbox may run.
-  const local = flags.alone || (await offered.isFailoverDrill(name));
+  const local = flags.alone || (await offered.isFailoverDrill?.(name));
   const server = local ? undefined : await serverWithDrills(flags, io);
   if (server) io.err(`On the sandbox at ${server.connection.server}; --alone makes one for this drill.`);
   const stage = server

@@ -4,7 +4,7 @@ import { colour, examples, output, type ProgramContext, remote, speed } from './
 
 export function addFailover(program: Command, context: ProgramContext): void {
   const { io, registry, finish } = context;
-  const { failover, failoverDns, verifyFailoverRecord, listDrills, runDrill, isFailoverDrill } = registry;
+  const { failover, failoverDns, verifyFailoverRecord, listDrills, runDrill } = registry;
   if (!failover) return;
   const noun = program
     .command('failover')
@@ -67,7 +67,7 @@ export function addFailover(program: Command, context: ProgramContext): void {
       .action(async (file: string, flags) =>
         finish(await (await import('./failover.ts')).verifyRecord(file, flags, verifyFailoverRecord, io)),
       );
-  if (listDrills && runDrill && isFailoverDrill)
+  if (listDrills && runDrill)
     noun
       .command('drill')
       .summary('a game day between two pocket regions')
@@ -81,14 +81,7 @@ export function addFailover(program: Command, context: ProgramContext): void {
         examples(['catalyst-sre failover drill region-loss --speed 1', "with the handbook's times"]),
       )
       .action(async (name: string, flags) =>
-        finish(
-          await (await import('./drill.ts')).drill(
-            name,
-            { ...flags, alone: true },
-            { listDrills, runDrill, isFailoverDrill },
-            io,
-          ),
-        ),
+        finish(await (await import('./drill.ts')).drill(name, { ...flags, alone: true }, { listDrills, runDrill }, io)),
       );
 }
 

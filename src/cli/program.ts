@@ -219,7 +219,7 @@ function addBacktest(runbook: Command, { io, registry, finish }: ProgramContext)
 
 function addDrill(program: Command, { io, registry, finish }: ProgramContext): void {
   const { listDrills, runDrill, isFailoverDrill } = registry;
-  if (!listDrills || !runDrill || !isFailoverDrill) return;
+  if (!listDrills || !runDrill) return;
   remote(
     program
       .command('drill')
@@ -242,7 +242,14 @@ function addDrill(program: Command, { io, registry, finish }: ProgramContext): v
       ),
     )
     .action(async (name: string, flags) =>
-      finish(await (await import('./drill.ts')).drill(name, flags, { listDrills, runDrill, isFailoverDrill }, io)),
+      finish(
+        await (await import('./drill.ts')).drill(
+          name,
+          flags,
+          { listDrills, runDrill, ...(isFailoverDrill && { isFailoverDrill }) },
+          io,
+        ),
+      ),
     );
 }
 
