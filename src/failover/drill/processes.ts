@@ -1,6 +1,5 @@
 /** Child processes of a drill: started, listened to, stopped with this one. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { extname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { CatalystError } from '../../errors.ts';
@@ -14,14 +13,13 @@ export interface Child {
 /** A start takes a second; on a busy machine some more. */
 const startLimitMs = 60_000;
 const live = new Set<ChildProcess>();
-/** `.ts` in the sources, `.js` once built. */
-const extension = extname(fileURLToPath(import.meta.url));
 
 process.once('exit', () => {
   for (const child of live) child.kill('SIGKILL');
 });
 
-export const mainProgram = fileURLToPath(new URL(`../../main${extension}`, import.meta.url));
+/** As it is started everywhere: what was compiled before is not compiled again, which saves time and a third of the memory. */
+export const mainProgram = fileURLToPath(new URL('../../../bin/catalyst-sre.js', import.meta.url));
 
 /** Starts a program of ours and resolves with the first group of `ready` in one of its lines. */
 export async function startChild(
