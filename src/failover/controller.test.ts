@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { systemClock } from '../clock.ts';
 import { createLog } from '../telemetry/log.ts';
 import { type Controller, startController } from './controller.ts';
@@ -73,13 +73,16 @@ function group(mode: 'Automatic' | 'SemiAutomatic' | 'Manual'): GroupDeclaration
 }
 
 let files = 0;
-const running = new Set<Controller>();
-afterEach(async () => {
-  await Promise.all([...running].map((controller) => controller.stop('the test is over')));
-  running.clear();
-});
+/** What a test ends with: its controllers stop, side by side. */
+const stopAll = (controllers: ReadonlySet<Controller>) =>
+  Promise.all([...controllers].map((controller) => controller.stop('the test is over')));
 
-async function region(name: string, witness: MemoryWitness, mode: Parameters<typeof group>[0]) {
+async function region(
+  name: string,
+  witness: MemoryWitness,
+  mode: Parameters<typeof group>[0],
+  running: Set<Controller>,
+) {
   const path = join(folder, `${files++}.jsonl`);
   const controller = await startController({
     region: name,
@@ -134,11 +137,14 @@ const command = (controller: Controller, verb: string, body: object, secret = to
     body: JSON.stringify(body),
   });
 
-describe('two controllers and a witness', () => {
-  it('one is active; a planned switchover moves it; an isolated active fences, and the other takes over', async () => {
+// What they do is wait: side by side they take as long as one.
+describe('two controllers and a witness', { concurrency: true }, () => {
+  it('one is active; a planned switchover moves it; an isolated active fences, and the other takes over', async (t) => {
+    const running = new Set<Controller>();
+    t.after(() => stopAll(running));
     const witness = new MemoryWitness();
-    const one = await region(a, witness, 'Automatic');
-    const two = await region(b, witness, 'Automatic');
+    const one = await region(a, witness, 'Automatic', running);
+    const two = await region(b, witness, 'Automatic', running);
     await until('the first region is active', () => gateOf(one.controller));
     assert.equal(await gateOf(two.controller), false);
     await until('the second region knows it', () => groupOf(two.controller)?.reason === 'PeerActive');
@@ -170,22 +176,28 @@ describe('two controllers and a witness', () => {
     for (const { path } of [one, two]) assert.equal((await verifyRecordFile(path)).intact, true);
   });
 
-  it('waits for one approval in mode SemiAutomatic, and for two people in mode Manual', async () => {
-    for (const [mode, people] of [
-      ['SemiAutomatic', [[token, 202]]],
+  for (const [mode, people] of [
+    ['SemiAutomatic', [[token, 202]]],
+    [
+      'Manual',
       [
-        'Manual',
-        [
-          [token, 202],
-          // The same person again is not a second one.
-          [token, 409],
-          [`${token}-ben`, 202],
-        ],
+        [token, 202],
+        // The same person again is not a second one.
+        [token, 409],
+        [`${token}-ben`, 202],
       ],
-    ] as const) {
+    ],
+  ] as const)
+    it(`a takeover in mode ${mode} waits for ${mode === 'Manual' ? 'two people' : 'one approval'}`, async (t) => {
+      const running = new Set<Controller>();
       const witness = new MemoryWitness();
-      const one = await region(a, witness, mode);
-      const two = await region(b, witness, mode);
+      t.after(() => {
+        // A region that cannot reach the witness waits for it before it stops.
+        witness.cut.delete(a);
+        return stopAll(running);
+      });
+      const one = await region(a, witness, mode, running);
+      const two = await region(b, witness, mode, running);
       await until('the first region is active', () => gateOf(one.controller));
       witness.cut.add(a);
       await until('a takeover is proposed', () => groupOf(two.controller)?.proposal != null);
@@ -198,8 +210,5 @@ describe('two controllers and a witness', () => {
       }
       await until('the second region takes over', () => gateOf(two.controller));
       assert.equal(await gateOf(one.controller), false);
-      // A region that cannot reach the witness waits for it before it stops.
-      witness.cut.delete(a);
-    }
-  });
+    });
 });
