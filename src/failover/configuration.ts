@@ -6,6 +6,7 @@ import { secretProperties } from '../integrations/secrets.ts';
 import { logLevels } from '../telemetry/log.ts';
 import { PeerConfig, ResolversConfig } from './resolvers/config.ts';
 import { regionKeyProperties, WitnessConfig, witnessProblems } from './witness/config.ts';
+import { labelPattern } from './witness/lease-text.ts';
 
 const strict = { additionalProperties: false } as const;
 const maybe = Type.Optional;
@@ -37,7 +38,11 @@ const Password = Type.Object(
 
 export const FailoverConfiguration = Type.Object(
   {
-    region: name('Cluster name of the region this runs in.', 'hz-fsn-rtz-prod'),
+    region: Type.String({
+      description: 'Cluster name of the region this runs in.',
+      pattern: labelPattern.source,
+      examples: ['hz-fsn-rtz-prod'],
+    }),
     listen: address('Where gates, metrics and the API are served.', '0.0.0.0:8480', { default: '127.0.0.1:8480' }),
     dataDir: path('Folder of the record; on a disk that outlives the pod.', '/var/lib/catalyst-sre-failover'),
     logLevel: Type.Unsafe<(typeof logLevels)[number]>(

@@ -5,6 +5,7 @@ import { componentProblems } from './layers/create-components.ts';
 import { signals } from './layers/signals.ts';
 import { brokenRules, defaultParameters, type Parameters } from './parameters.ts';
 import type { FailoverSettings } from './protocol.ts';
+import { labelPattern } from './witness/lease-text.ts';
 
 export interface GroupDeclaration {
   name: string;
@@ -59,6 +60,8 @@ export function groupProblems(
   const problems: string[] = [];
   const say = (sentence: string) => problems.push(`Group ${name}: ${sentence}`);
   const { regions, witnesses, dnsFallback } = spec;
+  if (!labelPattern.test(name))
+    say('its name has to be a DNS label: small letters, digits and dashes, no dots, 63 at most.');
   if (!regions.includes(region))
     say(`it has the regions ${regions.join(' and ')}, and this controller runs in ${region}.`);
   if (new Set(regions).size !== 2) say('its two regions must be different: the lease tells them apart by name.');

@@ -12,6 +12,10 @@ const maybe = Type.Optional;
 const Duration = (description: string, example: string) =>
   maybe(Type.String({ description, pattern: '^([0-9]+(ms|s|m|h|d))+$', maxLength: 32, examples: [example] }));
 
+/** A DNS label: regions are labels of names in the probe zone, and holders of leases. */
+const label = '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$';
+const Region = (description: string, example: string) =>
+  Type.String({ description, pattern: label, examples: [example] });
 const Name = (description: string, example: string) =>
   Type.String({ description, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', maxLength: 253, examples: [example] });
 
@@ -147,7 +151,7 @@ const Component = Type.Object(
     ),
     address: maybe(
       Type.Record(
-        Type.String({ pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' }),
+        Type.String({ pattern: label }),
         Type.String({ minLength: 3, maxLength: 255, examples: ['orders-valkey.hz-fsn.example:6379'] }),
         {
           description: 'Valkey: HOST:PORT of the server, by region, as the other region reaches it.',
@@ -175,13 +179,13 @@ export const FailoverGroupSpec = Type.Object(
         'Automatic takes over when every gate passes; SemiAutomatic (default) proposes and waits for one approval; Manual plans only, and needs two people, a typed reason and a ticket.',
       ),
     ),
-    regions: Type.Array(Name('Cluster name of the region.', 'hz-fsn-rtz-prod'), {
+    regions: Type.Array(Region('Cluster name of the region.', 'hz-fsn-rtz-prod'), {
       description: 'The two regions of the group. They are peers: none is the primary one.',
       minItems: 2,
       maxItems: 2,
     }),
     initialRegion: maybe(
-      Name(
+      Region(
         'Where the group is active at the very first; afterwards the lease says where it is. Default: the first region.',
         'hz-fsn-rtz-prod',
       ),

@@ -67,6 +67,8 @@ describe('the eleven components of handbook §2.5', () => {
 describe('the admission of a group', () => {
   it('takes a plain one, and gives the settings of the protocol', () => {
     assert.deepEqual(problems({}), []);
+    const dotted = groupProblems({ name: 'orders.eu', spec: spec({}) }, a, known);
+    assert.match(dotted.join(' '), /DNS label/);
     const settings = settingsOf({ name: 'orders', spec: spec() }, b, []);
     assert.deepEqual(
       [settings.peer, settings.initialHolder, settings.mode, settings.dnsFallback, settings.parameters.ttlMs],
