@@ -1,18 +1,19 @@
 /**
  * How many compare-and-sets a second our own witness answers, each one fsynced before its answer, and how long one takes
- * at a steady pace: `node bench/witness.ts [--rounds N]`. The service runs as its own process, as it does in production;
+ * at a steady pace: `node bench/witness.ts [--write]`. The service runs as its own process, as it does in production;
  * requests are signed beforehand, so that the client's signatures are not measured.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { generateKey, type SigningKey, signingKey } from '../src/failover/keys.ts';
 import { authorizationText, leasePath, signedText } from '../src/failover/witness/http-wire.ts';
 import { answers, freePort, startServer, waitUntil } from '../testbed/process.ts';
+import { figure, median, percentile } from './support/figures.ts';
+import { runAsProgram, type Section } from './support/report.ts';
 
 /** Groups that are written at the same time: each has one writer, as a lease has one holder. */
 const writers = 64;
@@ -21,9 +22,6 @@ const perRound = 8_000;
 /** The pace at which latency is measured, a second: twenty times what ten groups with two regions need. */
 const pace = 200;
 const paceSeconds = 5;
-
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } });
-const rounds = Number(values.rounds);
 
 interface Prepared {
   path: string;
@@ -61,10 +59,8 @@ function prepare(key: SigningKey, host: string, group: string, seq: number): Pre
   return { path: signed.path, headers, body };
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: writers });
-
 /** Sends one write and checks that it was applied; ms. */
-function write(port: number, { path, headers, body }: Prepared): Promise<number> {
+function write(agent: Agent, port: number, { path, headers, body }: Prepared): Promise<number> {
   const started = performance.now();
   return new Promise((done, reject) => {
     const sent = request({ host: '127.0.0.1', port, path, method: 'POST', headers, agent }, (response) => {
@@ -83,7 +79,7 @@ function write(port: number, { path, headers, body }: Prepared): Promise<number>
 }
 
 /** A number the service tells about itself. */
-async function metric(name: string): Promise<number> {
+async function metric(host: string, name: string): Promise<number> {
   const text = await (await fetch(`http://${host}/metrics`)).text();
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
 }
@@ -104,90 +100,85 @@ async function fsyncTimes(folder: string): Promise<number[]> {
   return times.sort((a, b) => a - b);
 }
 
-const quantile = (sorted: readonly number[], share: number): number =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-const median = (numbers: readonly number[]): number =>
-  quantile(
-    [...numbers].sort((a, b) => a - b),
-    0.5,
-  );
-const rounded = (number: number): string =>
-  number >= 100 ? Math.round(number).toLocaleString('en') : number.toFixed(1);
-
-const directory = mkdtempSync(join(tmpdir(), 'bench-witness-'));
-const { privateKeyPem, publicKey } = generateKey();
-const key = signingKey(privateKeyPem);
-const port = await freePort();
-const host = `127.0.0.1:${port}`;
-const configuration = join(directory, 'witness.yaml');
-writeFileSync(configuration, `regions: [{ name: fsn, publicKey: '${publicKey}' }]\nmaxClockSkewSeconds: 3600\n`);
-const main = resolve(import.meta.dirname, '../src/main.ts');
-const args = [main, 'witness', '--listen', host, '--data', join(directory, 'data'), '--config', configuration];
-const server = startServer({ name: 'witness', program: process.execPath, args });
-try {
-  await waitUntil('the witness', 30_000, () => answers(`http://${host}/healthz`), [server]);
-  const seqs = new Map<string, number>();
-  const nextOf = (group: string): Prepared => {
-    const seq = (seqs.get(group) ?? 0) + 1;
-    seqs.set(group, seq);
-    return prepare(key, host, group, seq);
-  };
-  const rates: number[] = [];
-  const costs: number[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    const each = Math.floor(perRound / writers);
-    const work = Array.from({ length: writers }, (_, w) => Array.from({ length: each }, () => nextOf(`g${w}`)));
-    const cpu = await metric('process_cpu_seconds_total');
-    const started = performance.now();
-    await Promise.all(
-      work.map(async (own) => {
-        for (const prepared of own) await write(port, prepared);
-      }),
-    );
-    const seconds = (performance.now() - started) / 1000;
-    if (round === 0) continue;
-    rates.push((each * writers) / seconds);
-    costs.push((((await metric('process_cpu_seconds_total')) - cpu) * 1e6) / (each * writers));
-  }
-  const p50s: number[] = [];
-  const p99s: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    // Signed while nothing is measured, and sent in time whether or not the one before has been answered.
-    const work = Array.from({ length: pace * paceSeconds }, (_, i) => nextOf(`p${i % writers}`));
-    const started = performance.now();
-    const times: Promise<number>[] = [];
-    for (const [i, prepared] of work.entries()) {
-      const wait = started + (i * 1000) / pace - performance.now();
-      if (wait > 0) await delay(wait);
-      times.push(write(port, prepared));
+export async function benchWitness(settings = { rounds: 5 }): Promise<Section> {
+  const rounds = settings.rounds;
+  const agent = new Agent({ keepAlive: true, maxSockets: writers });
+  const directory = mkdtempSync(join(tmpdir(), 'bench-witness-'));
+  const { privateKeyPem, publicKey } = generateKey();
+  const key = signingKey(privateKeyPem);
+  const port = await freePort();
+  const host = `127.0.0.1:${port}`;
+  const configuration = join(directory, 'witness.yaml');
+  writeFileSync(configuration, `regions: [{ name: fsn, publicKey: '${publicKey}' }]\nmaxClockSkewSeconds: 3600\n`);
+  const main = resolve(import.meta.dirname, '../src/main.ts');
+  const args = [main, 'witness', '--listen', host, '--data', join(directory, 'data'), '--config', configuration];
+  const server = startServer({ name: 'witness', program: process.execPath, args });
+  try {
+    await waitUntil('the witness', 30_000, () => answers(`http://${host}/healthz`), [server]);
+    const seqs = new Map<string, number>();
+    const nextOf = (group: string): Prepared => {
+      const seq = (seqs.get(group) ?? 0) + 1;
+      seqs.set(group, seq);
+      return prepare(key, host, group, seq);
+    };
+    const rates: number[] = [];
+    const costs: number[] = [];
+    for (let round = 0; round <= rounds; round++) {
+      const each = Math.floor(perRound / writers);
+      const work = Array.from({ length: writers }, (_, w) => Array.from({ length: each }, () => nextOf(`g${w}`)));
+      const cpu = await metric(host, 'process_cpu_seconds_total');
+      const started = performance.now();
+      await Promise.all(
+        work.map(async (own) => {
+          for (const prepared of own) await write(agent, port, prepared);
+        }),
+      );
+      const seconds = (performance.now() - started) / 1000;
+      if (round === 0) continue;
+      rates.push((each * writers) / seconds);
+      costs.push((((await metric(host, 'process_cpu_seconds_total')) - cpu) * 1e6) / (each * writers));
     }
-    const sorted = (await Promise.all(times)).sort((a, b) => a - b);
-    p50s.push(quantile(sorted, 0.5));
-    p99s.push(quantile(sorted, 0.99));
+    const p50s: number[] = [];
+    const p99s: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      // Signed while nothing is measured, and sent in time whether or not the one before has been answered.
+      const work = Array.from({ length: pace * paceSeconds }, (_, i) => nextOf(`p${i % writers}`));
+      const started = performance.now();
+      const times: Promise<number>[] = [];
+      for (const [i, prepared] of work.entries()) {
+        const wait = started + (i * 1000) / pace - performance.now();
+        if (wait > 0) await delay(wait);
+        times.push(write(agent, port, prepared));
+      }
+      const sorted = (await Promise.all(times)).sort((a, b) => a - b);
+      p50s.push(percentile(sorted, 0.5));
+      p99s.push(percentile(sorted, 0.99));
+    }
+    const disk = await fsyncTimes(directory);
+    const batch =
+      (await metric(host, 'catalyst_sre_witness_committed_writes_total')) /
+      (await metric(host, 'catalyst_sre_witness_commit_seconds_count'));
+    return {
+      name: 'witness',
+      columns: ['Witness', 'Median', 'Target'],
+      rows: [
+        [`Compare-and-sets a second, ${writers} writers`, figure(median(rates)), '> 2,000'],
+        ['Processor time of the service for one', figure(median(costs), 'µs'), ''],
+        [`p50 at ${pace} a second`, figure(median(p50s), 'ms'), ''],
+        [`p99 at ${pace} a second`, figure(median(p99s), 'ms'), '< 20 ms'],
+        ['fsync alone on this disk, p50', figure(percentile(disk, 0.5), 'ms'), ''],
+        ['fsync alone on this disk, p99', figure(percentile(disk, 0.99), 'ms'), ''],
+      ],
+      notes: [
+        `Over HTTP, every answer after fsync; medians of ${rounds} rounds. A commit held ${figure(batch)} writes.`,
+        'The client signs beforehand and shares the machine with the service.',
+      ],
+    };
+  } finally {
+    agent.destroy();
+    await server.stop();
+    rmSync(directory, { recursive: true, force: true });
   }
-  const disk = await fsyncTimes(directory);
-  const batch =
-    (await metric('catalyst_sre_witness_committed_writes_total')) /
-    (await metric('catalyst_sre_witness_commit_seconds_count'));
-  const rows: [string, string, string][] = [
-    [`compare-and-sets a second, ${writers} writers`, rounded(median(rates)), '2,000 or more'],
-    ['processor time of the service for one, µs', rounded(median(costs)), ''],
-    [`p50 at ${pace} a second, ms`, rounded(median(p50s)), ''],
-    [`p99 at ${pace} a second, ms`, rounded(median(p99s)), 'under 20'],
-    [
-      'fsync alone on this disk, p50 and p99, ms',
-      `${rounded(quantile(disk, 0.5))}, ${rounded(quantile(disk, 0.99))}`,
-      '',
-    ],
-    ['writes in a commit, mean', rounded(batch), ''],
-  ];
-  console.log(
-    `Witness over HTTP, every answer after fsync. Medians of ${rounds} rounds, ${availableParallelism()} cores, Node ${process.versions.node}.\n`,
-  );
-  console.log('| What | Measured | Wanted |\n|---|---|---|');
-  for (const row of rows) console.log(`| ${row.join(' | ')} |`);
-} finally {
-  agent.destroy();
-  await server.stop();
-  rmSync(directory, { recursive: true, force: true });
 }
+
+await runAsProgram(import.meta.main, benchWitness);
