@@ -264,7 +264,14 @@ test('deliveries are taken in order and up to the limit', async () => {
     (await process(2)).changes.map((c) => c.alert.name),
     ['C'],
   );
-  assert.deepEqual(await process(2), { deliveries: 0, deadLetters: 0, truncatedAlerts: 0, changes: [], entries: [] });
+  assert.deepEqual(await process(2), {
+    deliveries: 0,
+    deadLetters: 0,
+    truncatedAlerts: 0,
+    leftOut: [],
+    changes: [],
+    entries: [],
+  });
 });
 
 test('a second replica finds the processing taken and leaves it', async (t) => {

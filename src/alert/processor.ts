@@ -44,10 +44,22 @@ export interface Processed {
   deadLetters: number;
   /** Alerts the sources left out of their deliveries (`max_alerts`); asking the source tells which. */
   truncatedAlerts: number;
+  /** Groups of which Alertmanager left alerts out: whoever can, asks it for them. */
+  leftOut: LeftOut[];
   /** In the order of the deliveries and of the alerts in them. */
   changes: EpisodeChange[];
   /** For the record; the caller appends them last. */
   entries: RecordEntry[];
+}
+
+/** A group that was delivered in part (`max_alerts`). */
+export interface LeftOut {
+  /** Whose delivery it was: what is asked for afterwards counts as delivered by the same. */
+  source: string;
+  organization: string | undefined;
+  /** Name of the receiver in Alertmanager. */
+  receiver: string;
+  externalUrl: string;
 }
 
 export interface ProcessOptions {
@@ -112,6 +124,10 @@ async function processBatch(tx: Tx, pending: readonly PendingDelivery[], options
       const { externalUrl, alerts, truncatedAlerts } = parsed.payload;
       for (const report of alerts) told.push({ delivery: ownedBy(delivery, report, options), externalUrl, report });
       result.truncatedAlerts += truncatedAlerts;
+      if (truncatedAlerts > 0) {
+        const { source, organization } = delivery;
+        result.leftOut.push({ source, organization, receiver: parsed.payload.receiver, externalUrl });
+      }
     }
     outcomes.push(outcomeOf(delivery.id, problems, parsed.ok ? parsed.payload : undefined));
     if (problems.length === 0) continue;
@@ -317,13 +333,14 @@ async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T> {
 }
 
 function nothing(): Processed {
-  return { deliveries: 0, deadLetters: 0, truncatedAlerts: 0, changes: [], entries: [] };
+  return { deliveries: 0, deadLetters: 0, truncatedAlerts: 0, leftOut: [], changes: [], entries: [] };
 }
 
 function add(total: Processed, more: Processed): void {
   total.deliveries += more.deliveries;
   total.deadLetters += more.deadLetters;
   total.truncatedAlerts += more.truncatedAlerts;
+  for (const one of more.leftOut) total.leftOut.push(one);
   for (const change of more.changes) total.changes.push(change);
   for (const entry of more.entries) total.entries.push(entry);
 }

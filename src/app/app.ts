@@ -39,6 +39,7 @@ import { commandPorts } from './commands.ts';
 import type { Config } from './config.ts';
 import { escalationPorts } from './escalation.ts';
 import { checkHealth } from './health.ts';
+import { createLeftOutReader } from './left-out.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { parseListen } from './listen.ts';
 import { openLogin, readNotes } from './login.ts';
@@ -163,6 +164,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       ...dispatching,
     };
     const intake = createIntake({ db: database.intake, clock, limits: { bodyBytes: config.limits.deliveryBytes } });
+    const readLeftOut = createLeftOutReader({ alertmanager: integrations.alertmanager, intake, clock, onError });
     const processing = startLoop({
       name: 'deliveries',
       // Another replica may have taken a delivery in; ours wake the loop at once.
@@ -173,6 +175,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         await intake.quiet(longestYield);
         const round = await workThroughDeliveries(intakeRound, clock.now());
         observer.intake(round);
+        readLeftOut(round.leftOut);
         if (round.runs > 0) engine.wake();
         return round.deliveries > 0;
       },

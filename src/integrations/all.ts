@@ -1,7 +1,7 @@
 /** All integrations there are, and the schema of their configuration. Adding a system adds its lines here and nowhere else. */
 import Type, { type Static } from 'typebox';
 import type { Clock } from '../clock.ts';
-import { createAlertmanager } from './alertmanager/index.ts';
+import { type Alertmanager, createAlertmanager } from './alertmanager/index.ts';
 import { AlertmanagerConfig } from './alertmanager/schema.ts';
 import { createBudget } from './budget/index.ts';
 import { BudgetConfig } from './budget/schema.ts';
@@ -49,6 +49,7 @@ export interface Integrations {
   /** Those that offer more than the contract, by name. */
   kubernetes: Kubernetes;
   prometheus: Prometheus;
+  alertmanager: Alertmanager;
   notify: Notify;
   stop(): Promise<void>;
 }
@@ -57,11 +58,12 @@ export interface Integrations {
 export function createIntegrations(config: IntegrationsConfig, ports: IntegrationPorts): Integrations {
   const kubernetes = createKubernetes(config.kubernetes, ports);
   const prometheus = createPrometheus(config.prometheus, ports);
+  const alertmanager = createAlertmanager(config.alertmanager, ports);
   const notify = createNotify(config.notify, ports);
   const all: readonly Integration[] = [
     kubernetes,
     prometheus,
-    createAlertmanager(config.alertmanager, ports),
+    alertmanager,
     createOpenBao(config.openbao, ports),
     createSpire(config.spire),
     createGitea(config.gitea, ports),
@@ -73,6 +75,7 @@ export function createIntegrations(config: IntegrationsConfig, ports: Integratio
     all,
     kubernetes,
     prometheus,
+    alertmanager,
     notify,
     stop: async () => {
       await Promise.allSettled(all.map((integration) => integration.stop?.()));

@@ -2,7 +2,7 @@
  * One round of working through deliveries: what was said about alerts becomes episodes, incidents, runs and decisions, all
  * in one transaction. After a crash the deliveries are still pending, and nothing of the round happened.
  */
-import { processDeliveries } from '../alert/processor.ts';
+import { type LeftOut, processDeliveries } from '../alert/processor.ts';
 import { appendRecord } from '../audit/record-store.ts';
 import type { Database } from '../database/tables.ts';
 import { correlate } from '../incident/correlate.ts';
@@ -25,6 +25,7 @@ export interface IntakeRound {
   resolved: number;
   runs: number;
   reasons: string[];
+  leftOut: LeftOut[];
 }
 
 export async function workThroughDeliveries(ports: IntakeRoundPorts, now: number): Promise<IntakeRound> {
@@ -53,6 +54,7 @@ export async function workThroughDeliveries(ports: IntakeRoundPorts, now: number
       firing: reports.filter((report) => report.alert.state === 'Firing').length,
       resolved: reports.filter((report) => report.alert.state === 'Resolved').length,
       runs: dispatched.runs,
+      leftOut: processed.leftOut,
       reasons: reports.filter((report) => report.kind !== 'Fired').map((report) => report.kind),
     };
   });

@@ -57,7 +57,7 @@ export async function commitAround(
   createPage: CreatePage,
 ): Promise<RecordEntry[]> {
   const entries = [recordOf(run, entry)];
-  if (attachment?.page) {
+  if (attachment?.page && !(await isRepaired(tx, run, entry))) {
     const page = {
       ...attachment.page,
       dedupeKey: `run/${run.id}/${entry.kind}`,
@@ -81,6 +81,17 @@ export async function commitAround(
     entries.push(...resolved.entries);
   }
   return entries;
+}
+
+/**
+ * Several alerts of one fault start several runs: one repairs it, and the others, which did nothing, must not call anybody
+ * about what is repaired. Of a mitigated incident the response clock goes on: should the rest of its alerts not end, people
+ * are called by its escalation.
+ */
+async function isRepaired(tx: Tx, run: RunInHand, entry: Entry): Promise<boolean> {
+  if (entry.kind !== 'Ended' || entry.data.outcome !== 'Refused' || !run.incident) return false;
+  const incident = await getIncident(tx, run.incident.id);
+  return incident?.state === 'Mitigated' || (incident?.state === 'Resolved' && incident.resolvedHow !== 'Forced');
 }
 
 /** What the last verification said. */

@@ -124,9 +124,12 @@ describe('the budget (handbook §4.3)', () => {
     spend(0.85);
     // The alert still fires; a person starts what the guard had blocked.
     const [alert] = await s.list('/api/v1/alerts?name=HighMemoryUsage');
-    const explained = await s.post('/api/v1/explanations', { alertId: alert?.id });
-    const budget = explained.preview.guards.find(({ guard }: Item) => guard === 'budget');
-    assert.deepEqual([explained.verdict, budget.verdict], ['Acts', 'Warn']);
+    // Prometheus has to have read what was spent.
+    await s.until('the budget to warn', async () => {
+      const { verdict, preview } = await s.post('/api/v1/explanations', { alertId: alert?.id });
+      const budget = preview.guards.find(({ guard }: Item) => guard === 'budget');
+      return verdict === 'Acts' && budget.verdict === 'Warn';
+    });
     await s.post('/api/v1/runbooks/high-memory-usage/runs', { alertId: alert?.id });
     await prepared('Prepared');
     await s.until('the log warns', async () =>

@@ -28,6 +28,11 @@ test('OpenBao is sealed: the alert comes in, the runbook unseals each pod, the f
   );
   // One fault, three alerts, one repair.
   assert.equal(kinds.filter((kind) => kind === 'action').length, 1);
+  // Nobody is called at night about what is repaired.
+  assert.deepEqual(
+    events.filter((event) => event.kind === 'page'),
+    [],
+  );
 });
 
 const skip = existsSync(handbook) ? false : 'the handbook is not beside this repository';

@@ -58,8 +58,8 @@ test('webhook, preparation, step and verification are one trace, and the row of 
     assert.ok(BigInt(span.endTimeUnixNano) >= BigInt(span.startTimeUnixNano));
   }
 
-  // What counts failures is there once there is one.
-  const { reconcileErrors: _failures, ...definitions } = metricDefinitions;
+  // What counts failures and refusals is there once there is one.
+  const { reconcileErrors: _failures, actionsBlocked: _refusals, ...definitions } = metricDefinitions;
   for (const { name } of Object.values(definitions))
     assert.ok(metrics.includes(`# TYPE ${name} `), `${name} is not exposed`);
   const counted = (pattern: RegExp) => assert.match(metrics, pattern);

@@ -119,3 +119,26 @@ describe('alertmanager silence', () => {
     assert.equal(a.silences.length, 0);
   });
 });
+
+describe('alerts a delivery left out', () => {
+  it('are listed for the receiver, in the shape of its webhook', async () => {
+    const startsAt = '2026-01-05T11:00:00.000Z';
+    const active = { ...held('active'), annotations: { summary: 's' }, startsAt, endsAt: startsAt, generatorURL: 'g' };
+    await using a = await alertmanager([active]);
+    assert.deepEqual(await a.integration.firingFor?.(contextFor(), 'web.hook'), [
+      {
+        status: 'firing',
+        labels: { alertname: 'Down' },
+        annotations: { summary: 's' },
+        startsAt,
+        generatorURL: 'g',
+        fingerprint: 'f1',
+      },
+    ]);
+    const { url } = a.server.requests[0] as unknown as { url?: string; path?: string };
+    const path = url ?? a.server.requests[0]?.path ?? '';
+    assert.match(path, /receiver=web%5C\.hook/);
+    assert.match(path, /silenced=false/);
+    assert.equal(createAlertmanager(undefined, { secrets }).firingFor, undefined);
+  });
+});

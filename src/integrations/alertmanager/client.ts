@@ -1,6 +1,6 @@
 /** The calls to Alertmanager's API, version 2. */
 import { CatalystError } from '../../errors.ts';
-import type { CallContext } from '../contract.ts';
+import type { CallContext, Json } from '../contract.ts';
 import { isObject } from '../define.ts';
 import { endpointOptions } from '../endpoint.ts';
 import { createHttpClient, type HttpClient } from '../http-client.ts';
@@ -68,6 +68,25 @@ export class AlertmanagerClient {
       silencedBy: ids(status.silencedBy),
       inhibitedBy: ids(status.inhibitedBy),
     };
+  }
+
+  /** The alerts that fire for a receiver, neither silenced nor inhibited, as the webhook would tell of them. */
+  async firingFor(context: CallContext, receiver: string): Promise<Json[]> {
+    const query = {
+      active: 'true',
+      silenced: 'false',
+      inhibited: 'false',
+      unprocessed: 'false',
+      // Taken as a regular expression, anchored.
+      receiver: receiver.replaceAll(/[\\^$.|?*+()[\]{}]/g, '\\$&'),
+    };
+    const alerts = await this.#http.json(context, { path: '/api/v2/alerts', query });
+    if (!Array.isArray(alerts)) throw unexpected('alerts');
+    return alerts.filter(isObject).map((alert) => {
+      const { labels, annotations, startsAt, generatorURL, fingerprint } = alert as { [key: string]: Json };
+      // Of an alert that fires, `endsAt` here is when Alertmanager will forget it; a webhook has the zero time.
+      return { status: 'firing', labels, annotations, startsAt, generatorURL, fingerprint } as Json;
+    });
   }
 
   async silences(context: CallContext): Promise<Silence[]> {

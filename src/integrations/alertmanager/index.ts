@@ -12,10 +12,15 @@ export interface AlertmanagerPorts {
   secrets: Secrets;
 }
 
+export interface Alertmanager extends Integration {
+  /** The alerts that fire for a receiver, in the shape of its webhook. Undefined where nothing is configured. */
+  firingFor: ((context: CallContext, receiver: string) => Promise<Json[]>) | undefined;
+}
+
 export function createAlertmanager(
   config: AlertmanagerConfig | undefined,
   { secrets }: AlertmanagerPorts,
-): Integration {
+): Alertmanager {
   const made = config === undefined ? undefined : new AlertmanagerClient(config, secrets);
   const client = () => configured(made, 'alertmanager');
   return {
@@ -30,6 +35,7 @@ export function createAlertmanager(
         async () => `Alertmanager answers; it was started ${new Date(await client().startedAt(context)).toISOString()}`,
       ),
     stop: async () => made?.close(),
+    firingFor: made && ((context, receiver) => made.firingFor(context, receiver)),
   };
 }
 

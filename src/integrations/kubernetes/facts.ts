@@ -45,6 +45,7 @@ const examplePod: Json = {
   restarts: 4,
   waitingReason: 'CrashLoopBackOff',
   lastTerminationReason: 'OOMKilled',
+  secondsSinceTermination: 42,
   node: 'node-1',
   owner: 'ReplicaSet/web-6d4cf56db6',
 };
@@ -103,7 +104,10 @@ function podFacts(api: Api): readonly Ruled<FactDefinition>[] {
         parameters: [namespace, nameOf('pod')],
         returns: 'map<string, dyn>',
         example: examplePod,
-        read: async (context, args) => podFact(await api().get<Pod>(context, { kind: 'Pod', ...namespacedName(args) })),
+        read: async (context, args) => {
+          const pod = await api().get<Pod>(context, { kind: 'Pod', ...namespacedName(args) });
+          return podFact(pod, context.clock.now());
+        },
       },
     },
     {
@@ -114,7 +118,7 @@ function podFacts(api: Api): readonly Ruled<FactDefinition>[] {
         parameters: [namespace, selector],
         returns: 'list<dyn>',
         example: [examplePod],
-        read: async (context, args) => (await pods(context, args)).map(podFact),
+        read: async (context, args) => (await pods(context, args)).map((pod) => podFact(pod, context.clock.now())),
       },
     },
     {

@@ -67,7 +67,7 @@ export interface Workload extends KubernetesObject {
 
 interface ContainerState {
   waiting?: { reason?: string };
-  terminated?: { reason?: string; exitCode?: number };
+  terminated?: { reason?: string; exitCode?: number; finishedAt?: string };
 }
 
 export interface ContainerStatus {

@@ -30,7 +30,8 @@ export function daemonSetFact(object: Workload): Json {
   };
 }
 
-export function podFact(pod: Pod): Json {
+/** @param now milliseconds since the epoch */
+export function podFact(pod: Pod, now: number): Json {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
   const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
   const first = (pick: (status: ContainerStatus) => string | undefined) =>
@@ -44,9 +45,20 @@ export function podFact(pod: Pod): Json {
     restarts: statuses.reduce((sum, status) => sum + (status.restartCount ?? 0), 0),
     waitingReason: first((status) => status.state?.waiting?.reason),
     lastTerminationReason: first((status) => status.lastState?.terminated?.reason ?? status.state?.terminated?.reason),
+    secondsSinceTermination: sinceTermination(statuses, now),
     node: pod.spec?.nodeName ?? '',
     owner: owner === undefined ? '' : `${owner.kind}/${owner.name}`,
   };
+}
+
+/** Seconds since a container ended last; -1 where none ever has. */
+function sinceTermination(statuses: readonly ContainerStatus[], now: number): number {
+  const ends = statuses
+    .flatMap(({ state, lastState }) => [state?.terminated?.finishedAt, lastState?.terminated?.finishedAt])
+    .map((time) => Date.parse(time ?? ''))
+    .filter((time) => !Number.isNaN(time));
+  // Clocks of nodes differ: an end in the future is one just now.
+  return ends.length === 0 ? -1 : Math.max(0, Math.floor((now - Math.max(...ends)) / 1000));
 }
 
 /** Ready and staying: a pod that is being deleted can be Ready to its last second. */
