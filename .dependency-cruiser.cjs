@@ -18,6 +18,7 @@ const mayKnow = {
   notify: ['catalog', 'database', 'audit', 'integrations/contract'],
   slo: ['catalog', 'check'],
   probe: [],
+  failover: ['catalog', 'integrations', 'telemetry'],
   run: ['alert', 'incident', 'catalog', 'check', 'guard', 'notify', 'database', 'audit', 'integrations/contract'],
 };
 

@@ -43,6 +43,8 @@ if (Number(process.versions.node.split('.')[0]) < neededMajor) {
   const root = join(dirname(here), '..');
   // Types are stripped and code is compiled once, not at each start. Where the folder cannot be written, nothing is kept.
   module.enableCompileCache?.(join(root, 'node_modules', '.cache', 'catalyst-sre'));
+  // A server may end by SIGKILL: what it has loaded when it is up is kept before that.
+  setTimeout(() => module.flushCompileCache?.(), 10_000).unref();
   const built = join(root, 'dist', 'main.js');
   await import(existsSync(built) ? '../dist/main.js' : '../src/main.ts');
 }

@@ -13,7 +13,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/phase.sh"
 
 # What building Kubernetes wants is added only where it must still be built; see the end.
-packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git openssl)
+packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git openssl knot unbound)
+packages+=(redis-server pdns-server pdns-backend-sqlite3 sqlite3)
 with_kubernetes=yes
 for argument in "$@"; do
   case $argument in
@@ -84,6 +85,10 @@ alertmanager /usr/bin/prometheus-alertmanager
 amtool       /usr/bin/amtool
 etcd         /usr/bin/etcd
 git-http     /usr/lib/git-core/git-http-backend
+redis        /usr/bin/redis-server
+powerdns     /usr/sbin/pdns_server
+knot         /usr/sbin/knotd
+unbound      /usr/sbin/unbound
 kubernetes   $("$here/build-kubernetes.sh" --where)/kube-apiserver
 LIST
 }

@@ -10,7 +10,8 @@ import { ProbeConfig, problemsBetween } from '../probe/probe-config.ts';
 import { probeMetrics } from '../probe/probe-metrics.ts';
 import { createProber, type Prober, type Result } from '../probe/prober.ts';
 import { probe } from '../probe/probes.ts';
-import { checkYaml, readText, wrongConfig } from './config.ts';
+import { checkDocument, readText } from './check-document.ts';
+import { wrongConfig } from './config.ts';
 import { parseListen } from './listen.ts';
 
 /** The schema has checked that it is one. */
@@ -37,7 +38,7 @@ export async function runProber({ config: path, listen, once: onlyOnce }: ProbeO
 
 /** @throws CatalystError InvalidResource with every problem and its line */
 export function readProbes(text: string, path: string): ProbeConfig {
-  const checked = checkYaml<ProbeConfig>(text, path, ProbeConfig, (config) =>
+  const checked = checkDocument<ProbeConfig>(text, path, ProbeConfig, (config) =>
     problemsBetween(config, ms).map((problem) => ({ ...problem, atKey: false })),
   );
   if ('config' in checked) return checked.config;

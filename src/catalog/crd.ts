@@ -6,6 +6,7 @@
 import type { TSchema } from 'typebox';
 import { stringify } from 'yaml';
 import { alertRuleKind } from './kinds/alert-rule.ts';
+import { failoverGroupKind } from './kinds/failover-group.ts';
 import { runbookKind } from './kinds/runbook.ts';
 import { serviceLevelObjectiveKind } from './kinds/service-level-objective.ts';
 import { apiVersion, type Kind } from './resource.ts';
@@ -139,6 +140,13 @@ const clusterKinds: readonly { kind: Kind; columns: readonly PrinterColumn[] }[]
     columns: [
       { name: 'Alert', type: 'string', jsonPath: '.spec.alert', description: 'Name of the alert.' },
       { name: 'Severity', type: 'string', jsonPath: '.spec.severity', description: 'Whom it wakes.' },
+    ],
+  },
+  {
+    kind: failoverGroupKind,
+    columns: [
+      { name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How far it may go by itself.' },
+      { name: 'Regions', type: 'string', jsonPath: '.spec.regions', description: 'The two regions.', priority: 1 },
     ],
   },
 ];

@@ -4,6 +4,7 @@ import { alertRuleKind } from './kinds/alert-rule.ts';
 import { businessCalendarKind } from './kinds/business-calendar.ts';
 import { escalationPolicyKind } from './kinds/escalation-policy.ts';
 import { exporterKind } from './kinds/exporter.ts';
+import { failoverGroupKind } from './kinds/failover-group.ts';
 import { incidentTypeKind } from './kinds/incident-type.ts';
 import { onCallScheduleKind } from './kinds/on-call-schedule.ts';
 import { runbookKind } from './kinds/runbook.ts';
@@ -21,4 +22,5 @@ export const kinds: readonly Kind[] = [
   serviceLevelObjectiveKind,
   alertRuleKind,
   exporterKind,
+  failoverGroupKind,
 ];

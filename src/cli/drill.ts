@@ -11,19 +11,23 @@ import type { DrillEvent, DrillResult, Registry } from './registry.ts';
 
 export interface DrillFlags extends OfflineFlags, ConnectionFlags {
   alone?: boolean;
+  /** Of failover drills. */
+  speed?: number;
 }
-type Offered = Required<Pick<Registry, 'listDrills' | 'runDrill'>>;
+type Offered = Required<Pick<Registry, 'listDrills' | 'runDrill'>> & Pick<Registry, 'isFailoverDrill'>;
 
 /** How often a server is asked how its drill goes, ms. */
 const askEvery = 250;
 
 export async function drill(name: string, flags: DrillFlags, offered: Offered, io: CliIo): Promise<ExitCode> {
   if (name === 'list') return list(flags, offered, io);
-  const server = flags.alone ? undefined : await serverWithDrills(flags, io);
+  // Two regions and a witness are processes of their own, wherever a sandbox may run.
+  const local = flags.alone || (await offered.isFailoverDrill?.(name));
+  const server = local ? undefined : await serverWithDrills(flags, io);
   if (server) io.err(`On the sandbox at ${server.connection.server}; --alone makes one for this drill.`);
   const stage = server
     ? (tell: Tell) => onServer(name, server.client, tell, io)
-    : (tell: Tell) => offered.runDrill(name, tell, io.signal);
+    : (tell: Tell) => offered.runDrill(name, tell, io.signal, flags.speed === undefined ? {} : { speed: flags.speed });
   const format = formatOf(flags.output);
   const asData = format === 'json' || format === 'yaml';
   const colour = wantsColour(io, flags.color);

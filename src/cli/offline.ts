@@ -10,6 +10,8 @@ import type { Explanation, Registry, RenderOptions } from './registry.ts';
 
 export interface OfflineFlags {
   output: string;
+  /** Of failover drills. */
+  speed?: number;
   color?: ColourChoice;
 }
 type Offered<K extends keyof Registry> = NonNullable<Registry[K]>;

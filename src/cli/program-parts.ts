@@ -16,6 +16,10 @@ export const colour = () =>
 
 /** Collects what is given several times. */
 export const several = (value: string, all: readonly string[] = []) => [...all, value];
+export const speed = () =>
+  new Option('--speed <factor>', 'failover drills: how many times shorter than the handbook the times are')
+    .default(5)
+    .argParser(Number);
 
 /** Flags of every command that talks to a server. */
 export function remote(command: Command): Command {

@@ -3,8 +3,10 @@
  * there at once.
  */
 import { Argument, Command } from 'commander';
-import { colour, examples, output, type ProgramContext, remote, several } from './program-parts.ts';
+import { addFailover, addGate } from './program-failover.ts';
+import { colour, examples, output, type ProgramContext, remote, several, speed } from './program-parts.ts';
 import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
+import { addWitness } from './program-witness.ts';
 import type { ProbeOptions, ServeOptions } from './registry.ts';
 
 export function createProgram(context: ProgramContext): Command {
@@ -27,11 +29,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification fai
     );
   addServer(program, context);
   addProbe(program, context);
+  addFailover(program, context);
+  addGate(program, context);
   addRead(program, context);
   addIncident(program, context);
   addRun(program, context);
   addRunbook(program, context);
   addDrill(program, context);
+  addWitness(program, context);
   addAudit(program, context);
   addLogin(program, context);
   addSlo(program, context);
@@ -236,29 +241,38 @@ function addBacktest(runbook: Command, { io, registry, finish }: ProgramContext)
 }
 
 function addDrill(program: Command, { io, registry, finish }: ProgramContext): void {
-  const { listDrills, runDrill } = registry;
+  const { listDrills, runDrill, isFailoverDrill } = registry;
   if (!listDrills || !runDrill) return;
   remote(
     program
       .command('drill')
-      .summary('a game day on the sandbox')
+      .summary('a game day on the sandbox, or between two pocket regions')
       .description(
-        'Breaks something in a sandbox on purpose, and shows what the product does about it: in the running sandbox of this folder or of --server, where it was started with --drills; otherwise, or with --alone, in a pocket Sovereign of its own.',
+        'Breaks something in a sandbox on purpose, and shows what the product does about it: in the running sandbox of this folder or of --server, where it was started with --drills; otherwise, or with --alone, in a pocket Sovereign of its own. The drills of failover run between two pocket regions on this machine.',
       )
       .argument('<name>', 'name of the drill, or list')
       .addOption(output())
       .addOption(colour())
-      .option('--alone', 'in a pocket Sovereign of its own, which is gone afterwards', false),
+      .option('--alone', 'in a pocket Sovereign of its own, which is gone afterwards', false)
+      .addOption(speed()),
   )
     .addHelpText(
       'after',
       examples(
         ['catalyst-sre drill list', 'what there is'],
         ['catalyst-sre drill openbao-sealed', 'watch one; exit code 4 when it fails, 5 when a guard held it back'],
+        ['catalyst-sre drill region-loss', 'two regions and a witness on this machine'],
       ),
     )
     .action(async (name: string, flags) =>
-      finish(await (await import('./drill.ts')).drill(name, flags, { listDrills, runDrill }, io)),
+      finish(
+        await (await import('./drill.ts')).drill(
+          name,
+          flags,
+          { listDrills, runDrill, ...(isFailoverDrill && { isFailoverDrill }) },
+          io,
+        ),
+      ),
     );
 }
 

@@ -97,6 +97,22 @@ export type ReplayedView = Omit<Replayed, 'at' | 'startsAt' | 'endsAt'> & {
   startsAt: string;
   endsAt?: string | undefined;
 };
+export interface GateOptions {
+  group: string;
+  controller: string;
+  listen: string;
+  /** `LISTEN=TARGET` pairs. */
+  protect: readonly string[];
+}
+
+/** Whether a record file is what was written. */
+export interface RecordVerdict {
+  intact: boolean;
+  entries: number;
+  head?: string;
+  brokenAt?: number;
+  sentence?: string;
+}
 
 export interface RenderedFile {
   /** Relative to `--out`. */
@@ -135,12 +151,59 @@ export interface ProbeOptions {
   once: boolean;
 }
 
+export interface WitnessServeOptions {
+  listen: string;
+  data: string;
+  config?: string | undefined;
+  /** `name=ed25519:…` */
+  region: readonly string[];
+}
+
+export interface WitnessCheckReport {
+  witness: string;
+  passed: boolean;
+  results: readonly { name: string; outcome: 'passed' | 'failed' | 'cannot-tell'; sentence: string }[];
+  /** ms */
+  latency: { p50: number; max: number };
+  slow: boolean;
+}
+
+export interface WitnessAnswerView {
+  witness: string;
+  /** ms */
+  tookMs: number;
+  lease?: Record<string, unknown> | null | undefined;
+  expired?: boolean | null | undefined;
+  error?: string | undefined;
+}
+
+/** The commands below `catalyst-sre witness`. */
+export interface WitnessCommands {
+  /** Resolves when the service has stopped. */
+  serve(options: WitnessServeOptions, io: CliIo): Promise<void>;
+  /** Checks each witness of a configuration, or the one named. */
+  check(path: string, witness: string | undefined, io: CliIo): Promise<readonly WitnessCheckReport[]>;
+  /** What each witness of a configuration holds for a group. */
+  get(path: string, group: string, io: CliIo): Promise<readonly WitnessAnswerView[]>;
+  /** Writes a new private key to a file that is not there yet, and returns the public one. */
+  newKey(file: string): Promise<string>;
+}
+
 export interface Registry {
   version: string;
+  witness?: WitnessCommands;
   /** Resolves when the server has stopped. */
   serve?(options: ServeOptions, io: CliIo): Promise<void>;
   /** Resolves when the prober has stopped, or has probed once: whether every target was well. */
   probe?(options: ProbeOptions, io: CliIo): Promise<boolean>;
+  /** The failover controller of one region; resolves when it has stopped. */
+  failover?(options: { config: string }, io: CliIo): Promise<void>;
+  /** The gate beside a workload; resolves when it has stopped. */
+  gate?(options: GateOptions, io: CliIo): Promise<void>;
+  /** What publishes a group's hosts: k8gb objects, and PowerDNS records where addresses (`REGION=IPv4`) are given. */
+  failoverDns?(path: string, addresses: readonly string[]): Promise<string>;
+  /** Recomputes the chain of a controller's record file. */
+  verifyFailoverRecord?(path: string): Promise<RecordVerdict>;
   /** Everything that is wrong with a configuration file. */
   checkConfig?(path: string): Promise<readonly Problem[]>;
   lintRunbooks?(paths: readonly string[]): Promise<LintReport>;
@@ -166,8 +229,15 @@ export interface Registry {
   /** What runbooks would have done about alerts of the past. */
   backtestRunbooks?(paths: readonly string[], question: BacktestQuestion, signal: AbortSignal): Promise<BacktestReport>;
   listDrills?(): Promise<readonly { name: string; description: string }[]>;
+  /** Whether it runs between two pocket regions on this machine, whatever server there is. */
+  isFailoverDrill?(name: string): Promise<boolean>;
   /** Throws NotFound for a name that is none. */
-  runDrill?(name: string, onEvent: (event: DrillEvent) => void, signal: AbortSignal): Promise<DrillResult>;
+  runDrill?(
+    name: string,
+    onEvent: (event: DrillEvent) => void,
+    signal: AbortSignal,
+    options?: { speed?: number },
+  ): Promise<DrillResult>;
   lintSlos?(paths: readonly string[]): Promise<LintReport>;
   explainSlos?(
     paths: readonly string[],

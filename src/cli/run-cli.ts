@@ -1,5 +1,5 @@
 /** Runs one command line and says with which code the process should end. */
-import { CommanderError } from 'commander';
+import { type Command, CommanderError } from 'commander';
 import { CatalystError, type ErrorCode, messageOf } from '../errors.ts';
 import { scrub } from '../telemetry/scrub.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
@@ -31,8 +31,7 @@ export async function runCli(argv: readonly string[], io: CliIo, registry: Regis
       code = result;
     },
   });
-  const everyCommand = [program, ...program.commands.flatMap((command) => [command, ...command.commands])];
-  for (const command of everyCommand)
+  for (const command of everyCommand(program))
     command.exitOverride().configureOutput({
       writeOut: (text) => io.out(text.trimEnd()),
       writeErr: (text) => io.err(text.trimEnd()),
@@ -46,6 +45,10 @@ export async function runCli(argv: readonly string[], io: CliIo, registry: Regis
     if (io.signal.aborted) return exitCodes.failed;
     return tellError(error, io);
   }
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
 }
 
 function commanderCode(error: CommanderError, io: CliIo): ExitCode {

@@ -45,7 +45,8 @@ class PullReader extends MetricReader {
 
 type ReadGauge = () => Promise<readonly { labels: object; value: number }[]>;
 
-export function createMetrics(build: { version: string }): Metrics {
+/** `keys` are the metrics this process has; default all of them. */
+export function createMetrics(build: { version: string }, keys?: readonly MetricKey[]): Metrics {
   const reader = new PullReader();
   const provider = new MeterProvider({
     resource: resourceFromAttributes({ 'service.name': 'catalyst-sre', 'service.version': build.version }),
@@ -59,6 +60,7 @@ export function createMetrics(build: { version: string }): Metrics {
   delay.enable();
 
   for (const [key, definition] of Object.entries(metricDefinitions) as [MetricKey, MetricDefinition][]) {
+    if (keys && !keys.includes(key)) continue;
     if (key === 'processCpu') observeCpu(meter, definition);
     else if (definition.kind === 'counter') counters.set(key, createCounter(meter, definition));
     else if (definition.kind === 'histogram') histograms.set(key, createHistogram(meter, definition));

@@ -21,6 +21,7 @@ const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25,
 const workSeconds = [0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600];
 
 const runbookLabel = 'Names of the runbooks in the catalog.';
+const failoverGroupLabel = 'Names of the failover groups.';
 const reasonLabel = 'The closed list of reasons of the engine and its guards.';
 
 export const metricDefinitions = {
@@ -146,6 +147,31 @@ export const metricDefinitions = {
     help: 'Clients that follow the event stream.',
     labels: {},
   },
+  witnessRequests: {
+    name: 'catalyst_sre_witness_requests_total',
+    kind: 'counter',
+    help: 'Requests to this witness. Applied and Conflict are both good answers; Failed means that the disk cannot be trusted.',
+    labels: { operation: ['Read', 'Write'], outcome: ['Applied', 'Conflict', 'Read', 'Refused', 'Failed'] },
+  },
+  witnessCommit: {
+    name: 'catalyst_sre_witness_commit_seconds',
+    kind: 'histogram',
+    help: 'Time of one commit of this witness, fsync included; the writes that arrive meanwhile share the next one.',
+    labels: {},
+    buckets: requestSeconds,
+  },
+  witnessWrites: {
+    name: 'catalyst_sre_witness_committed_writes_total',
+    kind: 'counter',
+    help: 'Writes in the commits of this witness, refused ones included.',
+    labels: {},
+  },
+  witnessGroups: {
+    name: 'catalyst_sre_witness_groups',
+    kind: 'gauge',
+    help: 'Failover groups whose lease this witness keeps.',
+    labels: {},
+  },
   httpServerRequestDuration: {
     name: 'http_server_request_duration_seconds',
     kind: 'histogram',
@@ -156,6 +182,67 @@ export const metricDefinitions = {
       http_response_status_code: 'The status codes the product answers with.',
     },
     buckets: requestSeconds,
+  },
+  failoverLeaseStatus: {
+    name: 'failover_lease_status',
+    kind: 'gauge',
+    help: '1 while this region holds the lease of the group.',
+    labels: { group: failoverGroupLabel },
+  },
+  failoverActive: {
+    name: 'failover_active',
+    kind: 'gauge',
+    help: '1 while the gate of the group is open in this region. The sum over both regions must never exceed 1.',
+    labels: { group: failoverGroupLabel },
+  },
+  failoverLeaseEpoch: {
+    name: 'failover_lease_epoch',
+    kind: 'gauge',
+    help: 'Newest epoch of the lease this region has seen.',
+    labels: { group: failoverGroupLabel },
+  },
+  failoverSecondsToFence: {
+    name: 'failover_lease_seconds_to_fence',
+    kind: 'gauge',
+    help: 'Seconds until the gate shuts by itself unless the lease is renewed; 0 while it is shut.',
+    labels: { group: failoverGroupLabel },
+  },
+  failoverWitnessReachable: {
+    name: 'failover_witness_reachable',
+    kind: 'gauge',
+    help: '1 when the witness has answered within the last TTL.',
+    labels: { group: failoverGroupLabel, witness: 'Names of the witnesses in the configuration.' },
+  },
+  failoverLastFailoverTime: {
+    name: 'failover_last_failover_time',
+    kind: 'gauge',
+    help: 'When this region last took the group over, in seconds since the epoch; 0 when it never did.',
+    labels: { group: failoverGroupLabel },
+  },
+  failoverRpo: {
+    name: 'failover_rpo_seconds',
+    kind: 'gauge',
+    help: 'Data that would be missing after a takeover, as time; absent while it is not known.',
+    labels: { group: failoverGroupLabel, component: 'Names of the components of the group.' },
+  },
+  failoverPreflightFailed: {
+    name: 'failover_preflight_failed',
+    kind: 'gauge',
+    help: '1 for a pre-flight check that failed or could not be made.',
+    labels: { group: failoverGroupLabel, check: 'Names of the pre-flight checks.' },
+  },
+  failoverExecutionDuration: {
+    name: 'failover_execution_duration_seconds',
+    kind: 'histogram',
+    help: 'Time from the intent to take the group over, or to hand it over, to its end.',
+    labels: { group: failoverGroupLabel, kind: ['takeover', 'switchover'] },
+    buckets: workSeconds,
+  },
+  failoverPages: {
+    name: 'failover_pages_total',
+    kind: 'counter',
+    help: 'Times the failover controller had something a person must look at.',
+    labels: { severity: ['critical', 'warning'] },
   },
   processCpu: {
     name: 'process_cpu_seconds_total',

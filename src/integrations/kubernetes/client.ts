@@ -33,10 +33,13 @@ export interface ObjectList<T> {
 
 export class KubernetesApi {
   readonly #connect: () => Promise<HttpClient>;
+  readonly #fieldManager: string;
   readonly #places = new Map<string, KindPlace>();
 
-  constructor(connect: () => Promise<HttpClient>) {
+  /** `manager` is the name writes carry in `managedFields`: another process of the product has another one. */
+  constructor(connect: () => Promise<HttpClient>, manager: string = fieldManager) {
     this.#connect = connect;
+    this.#fieldManager = manager;
   }
 
   /** The server's version, e.g. `v1.20.2`. */
@@ -151,7 +154,9 @@ export class KubernetesApi {
   async create<T extends KubernetesObject>(context: CallContext, reference: ObjectReference, object: Json): Promise<T> {
     const place = await this.place(context, reference.kind, reference.apiVersion);
     const path = pathOf(place, reference.namespace);
-    return asObject<T>(await this.#json(context, { method: 'POST', path, query: { fieldManager }, json: object }));
+    return asObject<T>(
+      await this.#json(context, { method: 'POST', path, query: { fieldManager: this.#fieldManager }, json: object }),
+    );
   }
 
   async createSubresource(
@@ -210,7 +215,7 @@ export class KubernetesApi {
       const answer = await this.#json(context, {
         method: 'PATCH',
         path: pathOf(place, reference.namespace, reference.name, subresource),
-        query: { fieldManager, force },
+        query: { fieldManager: this.#fieldManager, force },
         headers: { 'content-type': contentType },
         body: JSON.stringify(patch),
       });

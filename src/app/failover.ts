@@ -1,0 +1,188 @@
+/** `catalyst-sre failover`: reads the configuration and the groups, plugs the controller together, and stops it when asked. */
+import { isAbsolute, join, resolve } from 'node:path';
+import { loadDocuments } from '../catalog/document.ts';
+import type { FailoverGroupSpec } from '../catalog/kinds/failover-group.ts';
+import type { CliIo } from '../cli/io.ts';
+import type { Clock } from '../clock.ts';
+import { CatalystError } from '../errors.ts';
+import { configurationProblems, FailoverConfiguration } from '../failover/configuration.ts';
+import { type Controller, startController } from '../failover/controller.ts';
+import { createElapsed } from '../failover/elapsed-clock.ts';
+import { createState, step } from '../failover/failover-decision.ts';
+import { type GroupDeclaration, groupProblems } from '../failover/group-settings.ts';
+import type { LayerPorts } from '../failover/layers/create-components.ts';
+import { failoverFieldManager } from '../failover/layers/epoch-write.ts';
+import { openRecordFile } from '../failover/record-file.ts';
+import { regionKey, witnessOpener } from '../failover/witness/open.ts';
+import type { Witness } from '../failover/witness/witness.ts';
+import { createSecrets, type Secrets, secretReference } from '../integrations/secrets.ts';
+import { createLog } from '../telemetry/log.ts';
+import { checkDocument, readText } from './check-document.ts';
+import { parseListen } from './listen.ts';
+
+export interface FailoverOptions {
+  config: string;
+}
+
+/** Resolves when the controller has stopped. */
+export async function runFailover(options: FailoverOptions, version: string, io: CliIo): Promise<void> {
+  const path = resolve(io.directory, options.config);
+  const config = await readFailoverConfig(path);
+  const { region, dataDir } = config;
+  const secrets = createSecrets(io.environment);
+  const groups = await readGroups(config, path);
+  const tokens = await Promise.all(
+    config.tokens.map(async (token) => {
+      const reference = secretReference(token, 'token');
+      if (reference === undefined) throw new CatalystError('InvalidResource', `Token ${token.name} names no secret.`);
+      return { name: token.name, secret: await secrets.read(reference) };
+    }),
+  );
+  const layers = await layerPorts(config, secrets);
+  const { clock } = io;
+  const key = regionKey(config, secrets);
+  const log = createLog({ level: config.logLevel });
+  const openers = await Promise.all(
+    config.witnesses.map(async (one) => ({
+      name: one.name,
+      open: await witnessOpener(one, { region, key, secrets, clock }),
+    })),
+  );
+  // Started first, as the controller is to have something to speak through; it hears from the moment it is there.
+  let controller: Controller | undefined;
+  const transports =
+    config.peer &&
+    (await (
+      await import('../failover/transports.ts')
+    ).startTransports({
+      region,
+      key: await key(),
+      peer: config.peer,
+      resolvers: config.resolvers,
+      stateOf: (group) => controller?.probeState(group),
+      receive: (group, message) => controller?.receive(group, message),
+      clock,
+      log,
+    }));
+  controller = await startController({
+    region,
+    version,
+    listen: parseListen(config.listen),
+    groups,
+    tokens,
+    protocol: { initial: createState, step },
+    witnesses: openers.map(({ open }) => open()),
+    checkWitness: (name, signal) => checkWitness(openers, name, { region, clock, signal }),
+    resolvers: resolversOf(config),
+    probe: transports?.resolvers.length ? transports.probe : undefined,
+    send: transports && ((group, message) => transports.send(group, message, AbortSignal.timeout(messageLimitMs))),
+    layers,
+    record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
+    elapsed: createElapsed(),
+    clock,
+    log,
+  });
+  io.err(`The failover controller of ${region} listens at ${controller.url}.`);
+  await new Promise<void>((done) => {
+    if (io.signal.aborted) return done();
+    io.signal.addEventListener('abort', () => done(), { once: true });
+  });
+  io.err('Stopping: everything is closed and the lease is given back first.');
+  await controller.stop('asked to stop');
+  await transports?.close();
+}
+
+/** A message that takes longer than a retry of a renewal comes too late to be of use. */
+const messageLimitMs = 2_000;
+
+const resolversOf = (config: FailoverConfiguration): readonly string[] => config.resolvers?.addresses ?? [];
+
+/** @throws CatalystError InvalidResource with every problem, each with its line. */
+async function readFailoverConfig(path: string): Promise<FailoverConfiguration> {
+  const text = await readText(path);
+  const checked = checkDocument<FailoverConfiguration>(text, path, FailoverConfiguration, (config) =>
+    configurationProblems(config).map((problem) => ({ ...problem, atKey: true })),
+  );
+  if ('config' in checked) return checked.config;
+  const lines = checked.problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.sentence}`);
+  throw new CatalystError('InvalidResource', `The configuration is wrong: ${lines.join(' ')}`, {
+    hint: 'docs/failover-operations.md shows one that is right.',
+  });
+}
+
+/** Loaded only when it is due. */
+async function checkWitness(
+  openers: readonly { name: string; open: () => Witness }[],
+  name: string,
+  options: { region: string; clock: Clock; signal: AbortSignal },
+): Promise<readonly string[] | undefined> {
+  const opener = openers.find((one) => one.name === name);
+  if (!opener) return undefined;
+  const { selfCheck } = await import('../failover/witness/self-check.ts');
+  return (await selfCheck(name, opener.open, options)).problems;
+}
+
+/** The groups of all files. @throws CatalystError InvalidResource with every problem and the rule it breaks. */
+async function readGroups(config: FailoverConfiguration, configPath: string): Promise<GroupDeclaration[]> {
+  const found: GroupDeclaration[] = [];
+  const problems: string[] = [];
+  const known = {
+    witnesses: config.witnesses.map(({ name }) => name),
+    resolvers: resolversOf(config),
+    peer: config.peer?.region,
+  };
+  for (const file of config.groups) {
+    const path = isAbsolute(file) ? file : join(configPath, '..', file);
+    const { resources, problems: wrong } = loadDocuments(await readText(path), { source: 'configuration', file: path });
+    problems.push(...wrong.map((p) => `${p.file}:${p.line}:${p.column} ${p.sentence}`));
+    for (const { kind, metadata, spec, provenance } of resources) {
+      if (kind !== 'FailoverGroup') continue;
+      const group = { name: metadata.name, spec: spec as FailoverGroupSpec };
+      if (found.some(({ name }) => name === group.name)) problems.push(`The group ${group.name} is there twice.`);
+      for (const sentence of groupProblems(group, config.region, known))
+        problems.push(`${provenance.file}:${provenance.line} ${sentence}`);
+      found.push(group);
+    }
+  }
+  if (found.length === 0 && problems.length === 0) problems.push('The files hold no FailoverGroup.');
+  if (problems.length === 0) return found;
+  throw new CatalystError('InvalidResource', `The groups are wrong: ${problems.join(' ')}`, {
+    hint: 'Nothing was started: a lease whose margins do not add up is worse than none.',
+  });
+}
+
+/** What the layers need, loaded only where it is configured. */
+async function layerPorts(config: FailoverConfiguration, secrets: Secrets): Promise<LayerPorts> {
+  const { kubernetes, prometheus } = config;
+  const api = kubernetes && (await kubernetesApi(kubernetes, secrets));
+  const client = prometheus && (await import('../integrations/prometheus/client.ts')).PrometheusClient;
+  return {
+    kubernetes: () => {
+      if (api) return api;
+      throw new CatalystError('NotConfigured', 'A group names objects of the cluster, and no cluster is configured.', {
+        hint: 'Set "kubernetes" in the configuration of the controller.',
+      });
+    },
+    prometheus: client && prometheus ? new client(prometheus, secrets) : undefined,
+    password: (component) => {
+      const entry = config.passwords.find((one) => one.component === component);
+      const reference = entry && secretReference(entry, 'password');
+      return reference && (() => secrets.read(reference));
+    },
+  };
+}
+
+async function kubernetesApi(config: NonNullable<FailoverConfiguration['kubernetes']>, secrets: Secrets) {
+  const [{ KubernetesApi }, { connect }] = await Promise.all([
+    import('../integrations/kubernetes/client.ts'),
+    import('../integrations/kubernetes/connection.ts'),
+  ]);
+  let connected: ReturnType<typeof connect> | undefined;
+  return new KubernetesApi(() => {
+    connected ??= connect(config, secrets).catch((error: unknown) => {
+      connected = undefined;
+      throw error;
+    });
+    return connected;
+  }, failoverFieldManager);
+}

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { systemClock } from '../clock.ts';
+import { createLog } from '../telemetry/log.ts';
+import { type Controller, startController } from './controller.ts';
+import { createState, step } from './failover-decision.ts';
+import type { GroupDeclaration } from './group-settings.ts';
+import type { Lease } from './lease.ts';
+import { openRecordFile, verifyRecordFile } from './record-file.ts';
+import type { Witness } from './witness/witness.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'failover-controller-'));
+after(() => rm(folder, { recursive: true, force: true }));
+
+/** A witness in this process, that can be cut off for a region. */
+class MemoryWitness {
+  lease: Lease | undefined;
+  writtenAt = 0;
+  readonly cut = new Set<string>();
+
+  for(region: string): Witness {
+    const reach = () => {
+      if (this.cut.has(region)) throw new Error('unreachable');
+    };
+    return {
+      name: 'memory',
+      read: async () => {
+        reach();
+        const expired = this.lease ? performance.now() - this.writtenAt >= this.lease.ttlMs : undefined;
+        return { lease: this.lease, expired };
+      },
+      compareAndSet: async (_group, expect, next) => {
+        reach();
+        if (this.lease?.epoch !== expect?.epoch || this.lease?.seq !== expect?.seq)
+          return { result: 'conflict', current: this.lease };
+        this.lease = next;
+        this.writtenAt = performance.now();
+        return { result: 'applied' };
+      },
+      close: async () => {},
+    };
+  }
+}
+
+const [a, b] = ['hz-fsn-rtz-prod', 'hz-hel-rtz-prod'];
+const token = 'a-token-of-thirty-letters-or-so';
+
+function group(mode: 'Automatic' | 'SemiAutomatic' | 'Manual'): GroupDeclaration {
+  return {
+    name: 'orders',
+    spec: {
+      mode,
+      regions: [a, b],
+      witnesses: ['memory'],
+      dnsFallback: 'hold',
+      minimumDwell: '0s',
+      timings: {
+        ...{
+          ttl: '3s',
+          renew: '600ms',
+          retry: '200ms',
+          softLimit: '1400ms',
+          fenceBudget: '700ms',
+          hardLimit: '2100ms',
+        },
+        ...{ wait: '3s', promise: '3s', poll: '200ms' },
+      },
+    },
+  };
+}
+
+let files = 0;
+/** What a test ends with: its controllers stop, side by side. */
+const stopAll = (controllers: ReadonlySet<Controller>) =>
+  Promise.all([...controllers].map((controller) => controller.stop('the test is over')));
+
+async function region(
+  name: string,
+  witness: MemoryWitness,
+  mode: Parameters<typeof group>[0],
+  running: Set<Controller>,
+) {
+  const path = join(folder, `${files++}.jsonl`);
+  const controller = await startController({
+    region: name,
+    version: '0.0.0',
+    listen: { host: '127.0.0.1', port: 0 },
+    groups: [group(mode)],
+    tokens: [
+      { name: 'anna', secret: token },
+      { name: 'ben', secret: `${token}-ben` },
+    ],
+    protocol: { initial: createState, step },
+    witnesses: [witness.for(name)],
+    checkWitness: async () => [],
+    resolvers: [],
+    probe: undefined,
+    send: undefined,
+    layers: {
+      kubernetes: () => assert.fail('no cluster here'),
+      prometheus: undefined,
+      password: () => undefined,
+    },
+    record: await openRecordFile(path, () => Date.now()),
+    elapsed: () => performance.now(),
+    clock: systemClock,
+    log: createLog({ level: 'info', stream: { write: (line: string) => void said.push(line.trim()) } }),
+  });
+  running.add(controller);
+  return { controller, path };
+}
+
+const gateOf = async (controller: Controller) => (await fetch(`${controller.url}/gate/orders`)).status === 200;
+const groupOf = (controller: Controller) => controller.status().groups[0];
+
+/** A takeover takes some four seconds with these times. */
+const limitMs = 30_000;
+/** What both controllers said, for the message of a failure. */
+const said: string[] = [];
+
+async function until(what: string, look: () => Promise<boolean> | boolean): Promise<void> {
+  const limit = performance.now() + limitMs;
+  while (!(await look())) {
+    if (performance.now() > limit)
+      assert.fail(`not within ${limitMs / 1000} s: ${what}\n${said.slice(-20).join('\n')}`);
+    await systemClock.sleep(50);
+  }
+}
+
+const command = (controller: Controller, verb: string, body: object, secret = token) =>
+  fetch(`${controller.url}/api/v1/failover/groups/orders/${verb}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${secret}` },
+    body: JSON.stringify(body),
+  });
+
+// What they do is wait: side by side they take as long as one.
+describe('two controllers and a witness', { concurrency: true }, () => {
+  it('one is active; a planned switchover moves it; an isolated active fences, and the other takes over', async (t) => {
+    const running = new Set<Controller>();
+    t.after(() => stopAll(running));
+    const witness = new MemoryWitness();
+    const one = await region(a, witness, 'Automatic', running);
+    const two = await region(b, witness, 'Automatic', running);
+    await until('the first region is active', () => gateOf(one.controller));
+    assert.equal(await gateOf(two.controller), false);
+    await until('the second region knows it', () => groupOf(two.controller)?.reason === 'PeerActive');
+
+    assert.equal((await command(two.controller, 'switchover', { reason: 'a test' })).status, 409);
+    assert.equal((await command(one.controller, 'switchover', { reason: '' })).status, 400);
+    assert.equal((await command(one.controller, 'switchover', { reason: 'a test' }, 'wrong')).status, 401);
+    await until('the switchover is taken', async () => {
+      return (await command(one.controller, 'switchover', { reason: 'a test' })).status === 202;
+    });
+    await until('the second region is active', () => gateOf(two.controller));
+    assert.equal(await gateOf(one.controller), false);
+    assert.equal(witness.lease?.holder, b);
+
+    witness.cut.add(b);
+    await until('the isolated region fences', async () => !(await gateOf(two.controller)));
+    await until('the first region takes over', () => gateOf(one.controller));
+    assert.equal(await gateOf(two.controller), false);
+    witness.cut.delete(b);
+    await until('the second region follows', () => groupOf(two.controller)?.reason === 'PeerActive');
+    const metrics = await (await fetch(`${one.controller.url}/metrics`)).text();
+    assert.match(metrics, /failover_active\{group="orders"\} 1/);
+    assert.match(metrics, /failover_lease_epoch\{group="orders"\} [3-9]/);
+    assert.doesNotMatch(metrics, /catalyst_sre_runs_total/);
+
+    await one.controller.stop('the test is over');
+    assert.equal(witness.lease?.holder, '');
+    running.delete(one.controller);
+    for (const { path } of [one, two]) assert.equal((await verifyRecordFile(path)).intact, true);
+  });
+
+  for (const [mode, people] of [
+    ['SemiAutomatic', [[token, 202]]],
+    [
+      'Manual',
+      [
+        [token, 202],
+        // The same person again is not a second one.
+        [token, 409],
+        [`${token}-ben`, 202],
+      ],
+    ],
+  ] as const)
+    it(`a takeover in mode ${mode} waits for ${mode === 'Manual' ? 'two people' : 'one approval'}`, async (t) => {
+      const running = new Set<Controller>();
+      const witness = new MemoryWitness();
+      t.after(() => {
+        // A region that cannot reach the witness waits for it before it stops.
+        witness.cut.delete(a);
+        return stopAll(running);
+      });
+      const one = await region(a, witness, mode, running);
+      const two = await region(b, witness, mode, running);
+      await until('the first region is active', () => gateOf(one.controller));
+      witness.cut.add(a);
+      await until('a takeover is proposed', () => groupOf(two.controller)?.proposal != null);
+      const id = groupOf(two.controller)?.proposal?.id;
+      assert.equal((await command(two.controller, 'approve', { proposal: 'other', reason: 'it is down' })).status, 409);
+      for (const [secret, answer] of people) {
+        assert.equal(await gateOf(two.controller), false);
+        const body = { proposal: id, reason: 'it is down', acceptLoss: true, force: 'I called the data centre' };
+        assert.equal((await command(two.controller, 'approve', body, secret)).status, answer);
+      }
+      await until('the second region takes over', () => gateOf(two.controller));
+      assert.equal(await gateOf(one.controller), false);
+    });
+});

@@ -1,0 +1,148 @@
+/**
+ * Asks public resolvers about both regions. A resolver that cannot be used, or that hands on what nobody signed, abstains:
+ * only one that works and brings no answer may speak for a region's death, and even that is evidence and no more
+ * (docs/witnesses.md).
+ */
+import { randomBytes, randomInt } from 'node:crypto';
+import { type DecodedPacket, encode, RECURSION_DESIRED, type RecordType } from 'dns-packet';
+import type { Clock } from '../../clock.ts';
+import { askTcp, askUdp, type DnsServerAddress, decodeMessage, rcode, rcodeOf, txtText } from '../dns-wire.ts';
+import { verifier } from '../keys.ts';
+import type { ResolverAnswer } from '../protocol.ts';
+import { probeName, readProbeText } from './probe-text.ts';
+
+export interface QuorumOptions {
+  resolvers: readonly { name: string; address: DnsServerAddress }[];
+  /** The probe zone. */
+  zone: string;
+  /** A name that exists whatever becomes of us, under somebody else's care. Its NS records are asked for. */
+  control: string;
+  self: { region: string; publicKey: string };
+  peer: { region: string; publicKey: string };
+  clock: Clock;
+}
+
+export interface ResolverVote {
+  resolver: string;
+  self: ResolverAnswer;
+  peer: ResolverAnswer;
+  /** Why, in a sentence each, for the record. */
+  sentences: { self: string; peer: string };
+}
+
+/** A packet may be lost: after a third of the time the question is sent once more. */
+const repeatAfterShare = 1 / 3;
+
+type Region = QuorumOptions['self'] & { verify: (text: string, signature: string) => boolean };
+interface Heard {
+  answer: ResolverAnswer;
+  sentence: string;
+}
+
+/** A function that asks every resolver about a group once, and resolves within `timeoutMs` with one vote of each. */
+export function createResolverQuorum(
+  options: QuorumOptions,
+): (group: string, timeoutMs: number, signal: AbortSignal) => Promise<ResolverVote[]> {
+  const { clock, zone, control } = options;
+  const self: Region = { ...options.self, verify: verifier(options.self.publicKey) };
+  const peer: Region = { ...options.peer, verify: verifier(options.peer.publicKey) };
+
+  const exchange = async (
+    server: DnsServerAddress,
+    name: string,
+    type: RecordType,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ) => {
+    const query = encode({
+      type: 'query',
+      id: randomInt(0x1_0000),
+      flags: RECURSION_DESIRED,
+      questions: [{ type, name, class: 'IN' }],
+    });
+    const repeat = async () => {
+      await clock.sleep(timeoutMs * repeatAfterShare, signal);
+      return askUdp(server, query, signal);
+    };
+    const udp = await Promise.any([askUdp(server, query, signal), repeat()]);
+    const bytes = ((udp[2] ?? 0) & 0x02) === 0 ? udp : await askTcp(server, query, signal);
+    return { code: rcodeOf(bytes), message: decodeMessage(bytes) };
+  };
+
+  /** Whether the resolver finds what is certainly there. */
+  const works = async (server: DnsServerAddress, timeoutMs: number, signal: AbortSignal): Promise<boolean> => {
+    try {
+      const { code, message } = await exchange(server, control, 'NS', timeoutMs, signal);
+      return code === rcode.noError && (message.answers?.length ?? 0) > 0;
+    } catch {
+      return false;
+    }
+  };
+
+  const ask = async (
+    server: DnsServerAddress,
+    group: string,
+    region: Region,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<Heard> => {
+    const name = probeName(randomBytes(16).toString('hex'), group, region.region, zone);
+    try {
+      const { code, message } = await exchange(server, name, 'TXT', timeoutMs, signal);
+      return judge(name, group, code, message, region);
+    } catch {
+      return { answer: 'none', sentence: `brought no answer about ${region.region}` };
+    }
+  };
+
+  return async (group, timeoutMs, signal) => {
+    const over = new AbortController();
+    const rest = new AbortController();
+    clock.sleep(timeoutMs, rest.signal).then(
+      () => over.abort(new Error(`no answer within ${timeoutMs} ms`)),
+      () => {},
+    );
+    const limit = AbortSignal.any([signal, over.signal]);
+    const vote = async ({ name, address }: QuorumOptions['resolvers'][number]): Promise<ResolverVote> => {
+      const [usable, aboutSelf, aboutPeer] = await Promise.all([
+        works(address, timeoutMs, limit),
+        ask(address, group, self, timeoutMs, limit),
+        ask(address, group, peer, timeoutMs, limit),
+      ]);
+      const count = (heard: Heard): Heard =>
+        usable || typeof heard.answer === 'object'
+          ? heard
+          : { answer: 'unusable', sentence: `does not even find ${control}` };
+      const [mine, theirs] = [count(aboutSelf), count(aboutPeer)];
+      return {
+        resolver: name,
+        self: mine.answer,
+        peer: theirs.answer,
+        sentences: { self: mine.sentence, peer: theirs.sentence },
+      };
+    };
+    try {
+      return await Promise.all(options.resolvers.map(vote));
+    } finally {
+      // Late repeats have no reader any more.
+      over.abort(new Error('all have answered'));
+      rest.abort();
+    }
+  };
+}
+
+/** What an answer about a region counts for. */
+function judge(name: string, group: string, code: number, message: DecodedPacket, { region, verify }: Region): Heard {
+  const texts = (message.answers ?? []).flatMap((record) =>
+    record.type === 'TXT' && record.name.toLowerCase() === name ? [txtText(record.data)] : [],
+  );
+  const [said] = texts.map((text) => readProbeText(name, group, text, verify)).filter((state) => state !== undefined);
+  if (said !== undefined)
+    return { answer: said, sentence: `says that ${region} is ${said.state} at epoch ${said.epoch}` };
+  // Somebody on the way makes things up: such a resolver is no witness of anything.
+  if (texts.length > 0)
+    return { answer: 'unusable', sentence: `handed on an answer about ${region} that ${region} did not sign` };
+  if (code === rcode.refused || code === rcode.notImp || code === rcode.formErr)
+    return { answer: 'unusable', sentence: `refuses to answer (response code ${code})` };
+  return { answer: 'none', sentence: `brought no answer about ${region} (response code ${code})` };
+}

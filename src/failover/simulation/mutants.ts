@@ -1,0 +1,226 @@
+/**
+ * The protocol with one mistake each. A mistake no oracle notices would mean that the simulator proves nothing about that
+ * line; `mutants.test.ts` demands that each is caught, and by the oracle named here.
+ */
+import type { FailoverEvent, FailoverState, Hold, Step, WitnessView } from '../protocol.ts';
+import type { Oracle } from './oracles.ts';
+import type { StepFunction } from './region.ts';
+import type { Sabotage } from './simulate.ts';
+import type { VariantName } from './variants.ts';
+
+export interface Mutant {
+  name: string;
+  variant: VariantName;
+  caughtBy: Oracle;
+  sabotage: Sabotage;
+}
+
+/** Changes what a step made of its event. */
+function after(change: (before: FailoverState, event: FailoverEvent, result: Step) => Step): Sabotage {
+  return { step: (step: StepFunction) => (before, event) => change(before, event, step(before, event)) };
+}
+
+/** Changes what a step gets to see. */
+function seeing(change: (state: FailoverState, event: FailoverEvent) => FailoverState): Sabotage {
+  return { step: (step: StepFunction) => (before, event) => step(change(before, event), event) };
+}
+
+function withHold(result: Step, change: (hold: Hold) => Hold): Step {
+  const { hold } = result.state;
+  return hold ? { ...result, state: { ...result.state, hold: change(hold) } } : result;
+}
+
+function withViews(state: FailoverState, change: (view: WitnessView) => WitnessView): FailoverState {
+  const witnesses = Object.fromEntries(Object.entries(state.witnesses).map(([name, view]) => [name, change(view)]));
+  return { ...state, witnesses };
+}
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'the deadline counts from the response',
+    variant: 'strict',
+    caughtBy: 'deadline-bound',
+    sabotage: after((before, event, result) => {
+      if (event.type !== 'witness-applied' || result.state.hold?.epoch !== before.hold?.epoch) return result;
+      return withHold(result, (hold) => ({ ...hold, acks: { ...hold.acks, [event.witness]: event.at } }));
+    }),
+  },
+  {
+    name: 'no margin: the gates cut when the lease ends',
+    variant: 'strict',
+    caughtBy: 'single-active-stateful',
+    sabotage: { parameters: { softMs: 29_000, hardMs: 30_000 } },
+  },
+  {
+    name: 'the standby waits less than a TTL, and does not ask the witness',
+    variant: 'strict',
+    caughtBy: 'single-active-stateful',
+    sabotage: {
+      parameters: { waitMs: 12_000 },
+      ...seeing((state) => withViews(state, (view) => ({ ...view, expired: undefined }))),
+    },
+  },
+  {
+    name: 'an observed lease counts from the send of the read',
+    variant: 'strict-slow-links',
+    caughtBy: 'takeover-bound',
+    sabotage: {
+      // The witness's own verdict would hide it: here is a store that cannot tell.
+      ...after((before, event, result) => {
+        if (event.type !== 'witness-read') return result;
+        const sentAt = before.witnesses[event.witness]?.reading?.sentAt;
+        const state = withViews(result.state, (view) => ({
+          ...view,
+          expired: undefined,
+          seenAt: view.seenAt === event.at && sentAt !== undefined ? sentAt : view.seenAt,
+        }));
+        return { ...result, state };
+      }),
+    },
+  },
+  {
+    name: 'a promise is ignored',
+    variant: 'promise',
+    caughtBy: 'promise-kept',
+    sabotage: seeing((state) => ({ ...state, promise: undefined })),
+  },
+  {
+    name: 'a promise is forgotten over a restart',
+    variant: 'promise',
+    caughtBy: 'promise-kept',
+    sabotage: {
+      step: (step) => (before, event) =>
+        step(before, event.type === 'start' ? { ...event, promiseUntil: event.at } : event),
+    },
+  },
+  {
+    name: 'a promise is given while an acquisition is under way',
+    variant: 'promise',
+    caughtBy: 'promise-kept',
+    sabotage: {
+      step: (step) => (before, event) => {
+        if (event.type !== 'peer' || event.message.kind !== 'promise-request') return step(before, event);
+        const { intent, witnesses } = before;
+        const forgetful = withViews({ ...before, intent: undefined }, (view) => ({ ...view, writes: [] }));
+        const result = step(forgetful, event);
+        return { ...result, state: { ...result.state, intent, witnesses } };
+      },
+    },
+  },
+  {
+    name: 'a promise counts from its arrival',
+    variant: 'promise',
+    caughtBy: 'deadline-bound',
+    sabotage: after((before, event, result) =>
+      event.type === 'peer' &&
+      event.message.kind === 'promise' &&
+      before.hold?.promisedAt !== result.state.hold?.promisedAt
+        ? withHold(result, (hold) => ({ ...hold, promisedAt: event.at }))
+        : result,
+    ),
+  },
+  {
+    name: 'the witness accepts a write whatever version it names',
+    variant: 'strict',
+    caughtBy: 'epoch-monotonic',
+    sabotage: { register: 'ignores-version' },
+  },
+  {
+    name: 'one of three acknowledgements is enough',
+    variant: 'three-witnesses',
+    caughtBy: 'deadline-bound',
+    sabotage: after((_before, _event, result) =>
+      withHold(result, (hold) => {
+        const newest = Math.max(...Object.values(hold.acks));
+        return {
+          ...hold,
+          acks: Object.fromEntries(result.state.settings.witnesses.map((witness) => [witness, newest])),
+        };
+      }),
+    ),
+  },
+  {
+    name: 'there is no dead-man',
+    variant: 'strict',
+    caughtBy: 'single-active-stateful',
+    sabotage: { region: { noDeadMan: true } },
+  },
+  {
+    name: 'a fenced epoch comes back with a late acknowledgement',
+    variant: 'strict',
+    caughtBy: 'dead-epoch',
+    sabotage: (() => {
+      const lost = new WeakMap<object, Hold>();
+      return after((before, event, result) => {
+        const { settings } = before;
+        const key = settings;
+        if (before.hold && !result.state.hold) lost.set(key, before.hold);
+        const hold = lost.get(key);
+        if (event.type !== 'witness-applied' || result.state.hold || !hold) return result;
+        const acks = { ...hold.acks, [event.witness]: event.at };
+        return {
+          ...result,
+          state: { ...result.state, hold: { ...hold, acks, told: { traffic: 0, mesh: 0, stateful: 0 } } },
+        };
+      });
+    })(),
+  },
+  {
+    name: 'an epoch is used twice',
+    variant: 'strict',
+    caughtBy: 'epoch-monotonic',
+    sabotage: seeing((state) =>
+      state.hold || state.intent ? state : { ...state, maxEpoch: Math.max(0, state.maxEpoch - 1) },
+    ),
+  },
+  {
+    name: 'nothing waits for the record',
+    variant: 'strict',
+    caughtBy: 'record-before-effect',
+    sabotage: seeing((state) => (state.intent ? { ...state, intent: { ...state.intent, recorded: true } } : state)),
+  },
+  {
+    name: 'nothing is fenced at the start',
+    variant: 'strict',
+    caughtBy: 'boot-fence',
+    sabotage: after((_before, event, result) => {
+      if (event.type !== 'start' || !result.state.fence) return result;
+      const effects = result.effects.filter(({ type }) => type !== 'component');
+      return { ...result, effects, state: { ...result.state, fence: { ...result.state.fence, pending: {} } } };
+    }),
+  },
+  {
+    name: 'components serve without a gate',
+    variant: 'strict',
+    caughtBy: 'single-writer',
+    sabotage: { region: { ungated: true } },
+  },
+  {
+    name: 'proof of death is taken for the epoch after it',
+    variant: 'promise',
+    caughtBy: 'single-active-stateful',
+    sabotage: after((before, _event, { state, ...rest }) =>
+      state.peerFencedEpoch > before.peerFencedEpoch
+        ? { ...rest, state: { ...state, peerFencedEpoch: state.peerFencedEpoch + 1 } }
+        : { ...rest, state },
+    ),
+  },
+  {
+    name: 'the veto of resolvers is ignored',
+    variant: 'continue',
+    caughtBy: 'single-active-stateful',
+    sabotage: seeing((state) => ({ ...state, peerAliveAt: Number.NEGATIVE_INFINITY, peerDeadSince: -1e12 })),
+  },
+  {
+    name: 'a handover forgets its tokens',
+    variant: 'strict',
+    caughtBy: 'handover-token',
+    sabotage: after((_before, _event, result) => withHold(result, (hold) => ({ ...hold, tokens: {} }))),
+  },
+  {
+    name: 'a failure of the record is for ever',
+    variant: 'strict',
+    caughtBy: 'liveness',
+    sabotage: seeing((state) => (state.recordFailed ? { ...state, backoffUntil: Number.POSITIVE_INFINITY } : state)),
+  },
+];
