@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/phase.sh"
 
 # What building Kubernetes wants is added only where it must still be built; see the end.
-packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git)
+packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git chromium)
 with_kubernetes=yes
 for argument in "$@"; do
   case $argument in
@@ -84,6 +84,7 @@ alertmanager /usr/bin/prometheus-alertmanager
 amtool       /usr/bin/amtool
 etcd         /usr/bin/etcd
 git-http     /usr/lib/git-core/git-http-backend
+chromium     /usr/bin/chromium
 kubernetes   $("$here/build-kubernetes.sh" --where)/kube-apiserver
 LIST
 }

@@ -86,6 +86,8 @@ export interface IncidentSummary {
   severity: 'P1' | 'P2' | 'P3' | 'P4';
   state: 'Open' | 'Acknowledged' | 'Mitigated' | 'Resolved';
   openedAt: number;
+  /** By when somebody has to take it (handbook §13.1). */
+  respondBy?: number | undefined;
   acknowledgedAt?: number | undefined;
   acknowledgedBy?: string | undefined;
   mitigatedAt?: number | undefined;

@@ -34,7 +34,7 @@ export const NameParameter = Type.Object({ name: Type.String({ description: 'Nam
 
 export const presentAlert = (alert: AlertSummary) => withTimes(alert, ['startsAt', 'endsAt', 'firstSeen', 'lastSeen']);
 export const presentIncident = (incident: IncidentSummary) =>
-  withTimes(incident, ['openedAt', 'acknowledgedAt', 'mitigatedAt', 'resolvedAt']);
+  withTimes(incident, ['openedAt', 'respondBy', 'acknowledgedAt', 'mitigatedAt', 'resolvedAt']);
 export const presentRun = (run: RunSummary) => withTimes(run, ['createdAt', 'actedAt', 'endedAt']);
 const presentDecision = (decision: DecisionSummary) => withTimes(decision, ['at']);
 const presentApproval = (approval: ApprovalSummary) => withTimes(approval, ['requestedAt', 'expiresAt', 'decidedAt']);
