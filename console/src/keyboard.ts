@@ -38,13 +38,17 @@ export interface Keys {
 
 /** Keys of the page; the lists listen for their own (`ui/VirtualList.svelte`). Returns how to stop it. */
 export function startKeyboard({ help, theme }: Keys): () => void {
-  let wentAt = 0;
+  let wentAt = Number.NEGATIVE_INFINITY;
   const onKey = (event: KeyboardEvent) => {
     const field = isField(event.target);
-    if (event.key === 'Escape' && field) (event.target as HTMLElement).blur();
+    // Chromium would empty a search at Escape; here it leaves the field, and what was searched for stays.
+    if (event.key === 'Escape' && event.target instanceof HTMLInputElement) {
+      event.preventDefault();
+      event.target.blur();
+    }
     if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || field) return;
     const second = performance.now() - wentAt < secondKeyMs;
-    wentAt = 0;
+    wentAt = Number.NEGATIVE_INFINITY;
     const view = second ? views[event.key] : undefined;
     if (view !== undefined) go(view);
     else if (event.key === 'g') wentAt = performance.now();

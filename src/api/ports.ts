@@ -139,7 +139,8 @@ export type Pages = ReadModel<
   { state?: PageSummary['state'] | undefined; incidentId?: string | undefined; runId?: string | undefined }
 >;
 export interface Runs extends ReadModel<RunSummary, RunFilter> {
-  journal(runId: string): Promise<JournalEntry[]>;
+  /** Oldest first; `after` is the number of an entry. */
+  journal(runId: string, page: { after?: number | undefined; limit: number }): Promise<JournalEntry[]>;
 }
 
 /** The caller has been found to see the incident. Throws InvalidState when its state does not allow it. */

@@ -178,6 +178,15 @@ function journalRoute(app: Api, ports: ApiPorts): void {
         summary: 'The journal of a run, from its beginning',
         tags: ['runs'],
         params: IdParameter,
+        querystring: Type.Object(
+          {
+            limit: Type.Integer({ description: 'How many at most.', minimum: 1, maximum: 1000, default: 1000 }),
+            after: maybe(
+              Type.Integer({ description: 'Entries behind this one; `next` of the page before.', minimum: 0 }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
         response: answers(listOf(JournalEntry, 'entries')),
       },
     },
@@ -187,7 +196,10 @@ function journalRoute(app: Api, ports: ApiPorts): void {
         'run',
         request.params.id,
       );
-      return { items: (await ports.runs.journal(run.id)).map((entry) => withTimes(entry, ['at'])) };
+      const { limit, after } = request.query;
+      const entries = await ports.runs.journal(run.id, { after, limit: limit + 1 });
+      const items = entries.slice(0, limit).map((entry) => withTimes(entry, ['at']));
+      return entries.length > limit ? { items, next: String(items.at(-1)?.seq) } : { items };
     },
   );
 }

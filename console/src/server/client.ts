@@ -51,7 +51,8 @@ async function ask<T>(path: string, init: RequestInit): Promise<T> {
     });
   }
   const body: unknown = await answer.json().catch(() => undefined);
-  if (answer.ok) return body as T;
+  // Not ready is an answer, with what is wrong in it.
+  if (answer.ok || (path === '/readyz' && answer.status === 503)) return body as T;
   const problem = body as Problem | undefined;
   if (answer.status === 401 && path !== '/api/v1/session') onLoggedOut();
   throw new ServerError(

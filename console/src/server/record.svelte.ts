@@ -1,4 +1,4 @@
-/** Entries of the record, read once and then onwards: it only grows, so only what came behind the last entry is asked for. */
+/** Entries of the record, or of a journal, read once and then onwards: they only grow, so only what came behind the last is asked for. */
 import type { RecordEntry } from './api-types.ts';
 import { get, type List, type ServerError, withQuery } from './client.ts';
 import { watch } from './stream.svelte.ts';
@@ -6,16 +6,19 @@ import { watch } from './stream.svelte.ts';
 /** As many as one answer may hold. */
 const pageSize = 200;
 
-export interface Entries {
+export interface Entries<T> {
   /** Oldest first. */
-  readonly items: readonly RecordEntry[];
+  readonly items: readonly T[];
   readonly loaded: boolean;
   readonly error: ServerError | undefined;
 }
 
 /** @param path undefined: nothing is asked. Read from the beginning when it changes. */
-export function liveEntries(path: () => string | undefined, wants: (entry: RecordEntry) => boolean): Entries {
-  let items = $state.raw<readonly RecordEntry[]>([]);
+export function liveEntries<T extends { seq: number } = RecordEntry>(
+  path: () => string | undefined,
+  wants: (entry: RecordEntry) => boolean,
+): Entries<T> {
+  let items = $state.raw<readonly T[]>([]);
   const state = $state<{ loaded: boolean; error: ServerError | undefined }>({ loaded: false, error: undefined });
   $effect(() => {
     const from = path();
@@ -28,7 +31,7 @@ export function liveEntries(path: () => string | undefined, wants: (entry: Recor
     const readOn = async () => {
       try {
         for (;;) {
-          const page = await get<List<RecordEntry>>(withQuery(from, { after: last, limit: pageSize }));
+          const page = await get<List<T>>(withQuery(from, { after: last, limit: pageSize }));
           if (over) return;
           last = page.items.at(-1)?.seq ?? last;
           if (page.items.length > 0) items = [...items, ...page.items];
