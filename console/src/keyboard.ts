@@ -64,6 +64,7 @@ export function startKeyboard({ help, theme }: Keys): () => void {
 
 export function isField(target: EventTarget | null): boolean {
   return (
-    target instanceof HTMLElement && (target.matches('input, textarea, select') || target.closest('dialog') !== null)
+    target instanceof HTMLElement &&
+    (target.matches('input, textarea, select') || target.closest('dialog[open]') !== null)
   );
 }
