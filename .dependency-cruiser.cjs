@@ -58,6 +58,19 @@ module.exports = {
       to: { path: '^(sandbox|testbed|test|bench|tools)/' },
     },
     {
+      name: 'console-knows-the-api-only',
+      comment: 'It asks the server over HTTP; its types are generated from the OpenAPI document.',
+      severity: 'error',
+      from: { path: '^console/' },
+      to: { path: '^(src|sandbox|testbed|test|bench|tools)/' },
+    },
+    {
+      name: 'server-knows-no-console',
+      severity: 'error',
+      from: { path: '^(src|sandbox)/' },
+      to: { path: '^console/' },
+    },
+    {
       name: 'only-the-root-wires',
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/(app|cli)/', '^src/main\\.ts$', '\\.test\\.ts$'] },

@@ -86,6 +86,8 @@ export interface IncidentSummary {
   severity: 'P1' | 'P2' | 'P3' | 'P4';
   state: 'Open' | 'Acknowledged' | 'Mitigated' | 'Resolved';
   openedAt: number;
+  /** By when somebody has to take it (handbook §13.1). */
+  respondBy?: number | undefined;
   acknowledgedAt?: number | undefined;
   acknowledgedBy?: string | undefined;
   mitigatedAt?: number | undefined;
@@ -170,7 +172,8 @@ export type Pages = ReadModel<
   { state?: PageSummary['state'] | undefined; incidentId?: string | undefined; runId?: string | undefined }
 >;
 export interface Runs extends ReadModel<RunSummary, RunFilter> {
-  journal(runId: string): Promise<JournalEntry[]>;
+  /** Oldest first; `after` is the number of an entry. */
+  journal(runId: string, page: { after?: number | undefined; limit: number }): Promise<JournalEntry[]>;
 }
 
 /** The caller has been found to see the incident. Throws InvalidState when its state does not allow it. */

@@ -77,6 +77,7 @@ export const Incident = Type.Object(
     severity: words(severities, 'P1 is worst.'),
     state: words(incidentStates, 'How far it has come.'),
     openedAt: time('When it was opened.'),
+    respondBy: maybe(time('By when somebody has to take it.')),
     acknowledgedAt: maybe(time('When somebody took it.')),
     acknowledgedBy: maybe(text('Who took it.')),
     mitigatedAt: maybe(time('When a verified fix ended the harm.')),

@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { forgetDeliveries } from '../alert/delivery-store.ts';
 import { createIntake } from '../alert/intake.ts';
 import { createApi } from '../api/api.ts';
@@ -53,6 +54,9 @@ import { createRecordCheck } from './record-check.ts';
 import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
 import { sloModel } from './slo-live.ts';
 import { worldOf } from './world.ts';
+
+/** Where `console/build.js` puts the console; two folders up in `src/` and in `dist/` alike. */
+const consoleDirectory = fileURLToPath(new URL('../../console/dist', import.meta.url));
 
 /** Processed deliveries are kept for two weeks, to look at what an Alertmanager really sent; alerts and the record stay. */
 const keepDeliveriesFor = 14 * 24 * 3_600_000;
@@ -287,6 +291,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         maxConnections: config.limits.connections,
         requestsPerMinute: config.limits.requestsPerMinute,
         noteRead: readNotes(db, clock),
+        consoleDirectory,
         ...(login ? { login } : {}),
       },
     );
