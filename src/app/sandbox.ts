@@ -3,7 +3,7 @@
  * talks to the sandbox's servers as it would to the real ones, by a configuration like any other.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/start.ts';
 import { hashToken } from '../api/access.ts';
@@ -40,8 +40,10 @@ export interface SandboxApp extends App {
 /** Starts a pocket Sovereign and the product configured for it. */
 export async function startSandboxApp(options: SandboxAppOptions): Promise<SandboxApp> {
   const { dataDir, listen = '127.0.0.1:8080', speed, clock, change = (config) => config } = options;
-  const secretsDir = join(dataDir, 'sandbox');
-  await mkdir(secretsDir, { recursive: true, mode: 0o700 });
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  // Of this start alone: a second one in the same folder is refused later, and must not have touched what the first uses.
+  const secretsDir = await mkdtemp(join(dataDir, 'sandbox-'));
+  const forget = () => rm(secretsDir, { recursive: true, force: true });
   const world: SandboxOptions = { sharesDirectory: join(secretsDir, 'unseal-shares') };
   if (speed !== undefined) world.speed = speed;
   if (clock !== undefined) world.clock = clock;
@@ -77,10 +79,12 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       stop: async () => {
         await app.stop();
         await sandbox.stop();
+        await forget();
       },
     };
   } catch (error) {
     await sandbox.stop();
+    await forget();
     throw error;
   }
 }
