@@ -2,7 +2,7 @@
  * The fences of the house. The tree is the flow: imports point forward (alert → incident → run), backward edges are rows.
  * `test/fences.test.ts` proves that they catch what they forbid.
  */
-const rooms = 'alert|incident|run|guard|catalog|check|api|cli|app|audit|notify|failover|slo|delivery|rotation|privacy|airgap';
+const rooms = 'alert|incident|run|guard|catalog|check|api|cli|app|audit|notify|failover|slo|probe|delivery|rotation|privacy|airgap';
 const tests = { pathNot: '\\.test\\.ts$' };
 
 /** A room and the rooms it may know beside its own and the ground floor (clock, errors, ids). */
@@ -17,6 +17,7 @@ const mayKnow = {
   incident: ['alert', 'catalog', 'database', 'audit', 'integrations/contract'],
   notify: ['catalog', 'database', 'audit', 'integrations/contract'],
   slo: ['catalog', 'check'],
+  probe: [],
   failover: ['catalog', 'integrations', 'telemetry'],
   run: ['alert', 'incident', 'catalog', 'check', 'guard', 'notify', 'database', 'audit', 'integrations/contract'],
 };
@@ -55,6 +56,19 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: ['^src/app/', '\\.test\\.ts$'] },
       to: { path: '^(sandbox|testbed|test|bench|tools)/' },
+    },
+    {
+      name: 'console-knows-the-api-only',
+      comment: 'It asks the server over HTTP; its types are generated from the OpenAPI document.',
+      severity: 'error',
+      from: { path: '^console/' },
+      to: { path: '^(src|sandbox|testbed|test|bench|tools)/' },
+    },
+    {
+      name: 'server-knows-no-console',
+      severity: 'error',
+      from: { path: '^(src|sandbox)/' },
+      to: { path: '^console/' },
     },
     {
       name: 'only-the-root-wires',

@@ -12,7 +12,7 @@ after(() => rm(house, { recursive: true, force: true }));
 
 /** Runs the project's own fences over a house of two files, the first importing the second. */
 async function cruise(from: string, to: string): Promise<string> {
-  await rm(join(house, 'src'), { recursive: true, force: true });
+  for (const folder of ['src', 'console']) await rm(join(house, folder), { recursive: true, force: true });
   for (const [file, text] of [
     [from, `import { x } from '${relativeTo(from, to)}';\nexport const y = x;\n`],
     [to, 'export const x = 1;\n'],
@@ -27,7 +27,7 @@ async function cruise(from: string, to: string): Promise<string> {
     join(root, 'node_modules/dependency-cruiser/bin/dependency-cruiser.mjs'),
     '--config',
     '.dependency-cruiser.cjs',
-    'src',
+    dirname(from),
   ];
   return run(process.execPath, args, { cwd: house }).then(
     ({ stdout }) => stdout,
@@ -52,6 +52,8 @@ const caught: [string, string, string][] = [
   ['src/api/a.ts', 'src/integrations/openbao/b.ts', 'doors-go-through-services'],
   ['src/run/a-decision.ts', 'src/run/b-store.ts', 'decisions-are-pure'],
   ['src/run/a.ts', 'src/app/b.ts', 'only-the-root-wires'],
+  ['src/api/a.ts', 'console/src/b.ts', 'server-knows-no-console'],
+  ['console/src/a.ts', 'src/api/b.ts', 'console-knows-the-api-only'],
 ];
 
 for (const [from, to, rule] of caught) {

@@ -1,5 +1,5 @@
 /**
- * Writes docs/reference from the sources; with `--check` says which page is not what the sources say, and fails.
+ * Writes docs/reference and the types of the console from the sources; with `--check` says which page is not what the sources say, and fails.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { createApi } from '../src/api/api.ts';
 import { createFixture, fixtureOptions } from '../src/api/api-fixture.ts';
 import { openApiDocument } from '../src/api/openapi.ts';
+import { consoleTypes, type Schema } from './console-types.ts';
 import {
   accessPage,
   cliPage,
@@ -14,29 +15,33 @@ import {
   errorsPage,
   instrumentationReference,
   metricsPage,
+  probePage,
 } from './reference-pages.ts';
 
 const root = new URL('../', import.meta.url);
 
 /** Every generated page by its path. */
 export async function referencePages(): Promise<Map<string, string>> {
+  const document = await openApi();
   return new Map([
+    ['console/src/server/api-types.ts', consoleTypes(document.components.schemas)],
     ['docs/reference/access.md', accessPage()],
     ['docs/reference/cli.md', cliPage()],
     ['docs/reference/configuration.md', configurationPage()],
     ['docs/reference/errors.md', errorsPage()],
     ['docs/reference/instrumentation.md', await instrumentationReference()],
     ['docs/reference/metrics.md', metricsPage()],
-    ['docs/reference/openapi.json', await openApi()],
+    ['docs/reference/probe.md', probePage()],
+    ['docs/reference/openapi.json', `${JSON.stringify(document, null, 2)}\n`],
   ]);
 }
 
-async function openApi(): Promise<string> {
+async function openApi(): Promise<{ components: { schemas: Record<string, Schema> } }> {
   const { version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8')) as { version: string };
   const api = await createApi(createFixture().ports, { ...fixtureOptions(), version });
   const document = openApiDocument(api);
   await api.close();
-  return `${JSON.stringify(document, null, 2)}\n`;
+  return document as never;
 }
 
 /** Paths whose committed text is not what the sources say. */

@@ -1,5 +1,6 @@
 /** The reference pages, from what they describe. Pure: each function returns a page. */
 import type { Command } from 'commander';
+import type { TSchema } from 'typebox';
 import { permissions, rolePermissions, roles } from '../src/api/access.ts';
 import { errorReference } from '../src/api/error-reference.ts';
 import { configSchema } from '../src/app/config-schema.ts';
@@ -7,6 +8,7 @@ import { handbookExporters } from '../src/app/slo-offline.ts';
 import { createProgram } from '../src/cli/program.ts';
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
 import { IntegrationsConfig } from '../src/integrations/all.ts';
+import { ProbeConfig } from '../src/probe/probe-config.ts';
 import { instrumentationPage } from '../src/slo/instrumentation.ts';
 import { type MetricDefinition, metricDefinitions } from '../src/telemetry/metrics.ts';
 
@@ -88,7 +90,7 @@ interface SchemaNode {
   items?: SchemaNode;
 }
 
-export function configurationPage(): string {
+function fieldRows(whole: TSchema): string {
   const rows: string[] = [];
   const visit = (schema: SchemaNode, path: string) => {
     for (const [name, property] of Object.entries(schema.properties ?? {})) {
@@ -98,7 +100,23 @@ export function configurationPage(): string {
       if (property.items) visit(property.items, `${here}[]`);
     }
   };
-  visit(configSchema(IntegrationsConfig) as unknown as SchemaNode, '');
+  visit(whole as unknown as SchemaNode, '');
+  return rows.join('\n');
+}
+
+export function probePage(): string {
+  return `${generated('src/probe/probe-config.ts')}
+# Configuration of the prober
+
+\`catalyst-sre probe --config FILE\` reads one YAML file; \`docs/probe.md\` shows one. A field that is not known is an error.
+
+| Field | Type | Default | Meaning |
+|---|---|---|---|
+${fieldRows(ProbeConfig)}
+`;
+}
+
+export function configurationPage(): string {
   return `${generated('src/app/config-schema.ts')}
 # Configuration
 
@@ -115,7 +133,7 @@ sovereign:
 
 | Field | Type | Default | Meaning |
 |---|---|---|---|
-${rows.join('\n')}
+${fieldRows(configSchema(IntegrationsConfig))}
 `;
 }
 
@@ -145,6 +163,7 @@ export function cliPage(): string {
     registry: {
       version: '0.0.0',
       serve: nothing,
+      probe: nothing,
       checkConfig: nothing,
       lintRunbooks: nothing,
       explainRunbooks: nothing,

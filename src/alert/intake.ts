@@ -5,6 +5,7 @@
  * Deliveries that arrive while a commit is under way are written together by the next one. Nothing waits for company:
  * an idle intake commits a lone delivery at once.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { unavailable } from '../database/open.ts';
 import type { Database } from '../database/tables.ts';
@@ -48,7 +49,7 @@ export interface Intake {
     body: Uint8Array;
     traceparent?: string | undefined;
   }): Promise<{ deliveryId: number }>;
-  /** Resolves at a moment when nothing waits for a commit, and after `limit` ms at the latest: for work that can give way. */
+  /** Resolves when no delivery has come in for a moment, and after `limit` ms at the latest: for work that can give way. */
   quiet(limit: number): Promise<void>;
   /** For metrics. */
   stats(): { queued: number; queuedBytes: number; accepted: number; refused: number; commits: number };
@@ -66,6 +67,9 @@ export function createIntake(options: { db: Database; clock: Clock; limits?: Par
   return new GroupCommit(options.db, options.clock, { ...defaultIntakeLimits, ...options.limits });
 }
 
+/** So long after an answer without a new delivery is a pause: a sender that waits for its answer sends the next at once. */
+const calmMs = 5;
+
 class GroupCommit implements Intake {
   readonly #db: Database;
   readonly #clock: Clock;
@@ -77,7 +81,7 @@ class GroupCommit implements Intake {
   #commits = 0;
   #stopping = false;
   #flushing: Promise<void> | undefined;
-  #waitingForQuiet: (() => void)[] = [];
+  #lastAnswered = Number.NEGATIVE_INFINITY;
 
   constructor(db: Database, clock: Clock, limits: IntakeLimits) {
     this.#db = db;
@@ -109,12 +113,13 @@ class GroupCommit implements Intake {
   }
 
   async quiet(limit: number): Promise<void> {
-    if (this.#queue.length === 0) return;
-    const done = new AbortController();
-    const free = Promise.withResolvers<void>();
-    this.#waitingForQuiet.push(free.resolve);
-    await Promise.race([free.promise, this.#clock.sleep(limit, done.signal).catch(() => {})]);
-    done.abort();
+    const end = this.#clock.monotonic() + limit;
+    for (;;) {
+      const now = this.#clock.monotonic();
+      const calmAt = (this.#flushing ? now : this.#lastAnswered) + calmMs;
+      if (calmAt <= now || end <= now) return;
+      await this.#clock.sleep(Math.min(calmAt, end) - now);
+    }
   }
 
   stats() {
@@ -154,9 +159,9 @@ class GroupCommit implements Intake {
 
   async #flushAll(): Promise<void> {
     while (this.#queue.length > 0) {
-      const batch = this.#take();
-      if (this.#queue.length === 0) for (const resolve of this.#waitingForQuiet.splice(0)) resolve();
-      await this.#flush(batch);
+      // What has arrived at other connections by now is read first, and shares the commit.
+      await setImmediate();
+      await this.#flush(this.#take());
     }
     // No await between the last look at the queue and this: nothing can have joined it.
     this.#flushing = undefined;
@@ -179,6 +184,7 @@ class GroupCommit implements Intake {
       const ids = await this.#insert(batch);
       this.#commits++;
       this.#accepted += batch.length;
+      this.#lastAnswered = this.#clock.monotonic();
       for (const [index, waiting] of batch.entries()) waiting.resolve({ deliveryId: ids[index] as number });
     } catch (error) {
       this.#refuse(batch, unavailable(error));

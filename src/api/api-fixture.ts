@@ -21,6 +21,7 @@ import type {
   KeyClaim,
   ReadModel,
   RunbookDetail,
+  SloDetail,
 } from './ports.ts';
 import { createSessions } from './session/sessions.ts';
 import type { LoginOptions } from './session-routes.ts';
@@ -126,6 +127,22 @@ export const exampleRunbook = (name: string, organization?: string): RunbookDeta
   line: 1,
   digest: 'd'.repeat(64),
   spec: { steps: [{ run: 'openbao operator unseal' }] },
+});
+
+const exampleSlo = (name: string, organization?: string): SloDetail => ({
+  name,
+  title: 'Checkout',
+  description: undefined,
+  service: 'shop',
+  organization,
+  objective: 0.999,
+  window: '30d',
+  state: 'OK',
+  sentence: '42 % of the error budget of 30d are left.',
+  sli: 0.9995,
+  budgetLeft: 0.42,
+  burnRates: [{ window: '1h', rate: 0.5 }],
+  budgets: [{ labels: {}, organization, state: 'NoData', sentence: 'Nothing is measured.', burnRates: [] }],
 });
 
 const exampleDecision = (id: string): DecisionSummary => ({
@@ -301,6 +318,7 @@ export function createFixture(): Fixture {
       journal: async () => [{ seq: 1, at, kind: 'Created', data: {} }],
     },
     runbooks: model(f.runbooks, true),
+    slos: model([exampleSlo('restart-shop', 'acme'), exampleSlo('console-availability')]),
     decisions: model<DecisionSummary>([exampleDecision('1')]),
     approvals: model([exampleApproval('p1', 'acme'), exampleApproval('p2', 'globex')]),
     pages: model<never>([]) as never,

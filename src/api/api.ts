@@ -48,7 +48,7 @@ export interface ApiOptions {
   noteRead?: (actor: Actor, what: string) => Promise<void>;
   /** Requests of one caller in a minute; deliveries of alerts and probes do not count. Default 6000. */
   requestsPerMinute?: number;
-  /** Folder of the built console, served at `/`. */
+  /** Folder of the built console, served at `/`; where it holds none, `/` says how to build it. */
   consoleDirectory?: string;
 }
 

@@ -163,11 +163,21 @@ test('the console is served to everybody, with a policy of its own; everything e
   assert.match(String(page.headers['content-security-policy']), /^default-src 'self'/);
   assert.equal(page.headers['cache-control'], 'no-cache');
   assert.match(String((await served.inject('/assets/app-1a2b.js')).headers['cache-control']), /immutable/);
+  assert.equal((await served.inject('/incidents/01m8gj10stxf49g57gg5dy5y97')).body, page.body, 'a deep link');
   assert.equal((await served.inject('/api/v1/alerts')).statusCode, 401);
   for (const url of ['/none', '/../package.json', '/%2e%2e/package.json', '/assets/'])
     assert.equal((await served.inject(url)).json().code, 'NotFound', url);
   await served.close();
   await rm(folder, { recursive: true });
+});
+
+test('a server whose console is not built says how to build it', async () => {
+  const served = await startApi(f, { consoleDirectory: join(tmpdir(), 'no-console-here') });
+  const page = await served.inject('/');
+  assert.equal(page.statusCode, 503);
+  assert.match(page.body, /npm run build:console/);
+  assert.equal((await served.inject('/livez')).statusCode, 200);
+  await served.close();
 });
 
 // --- the contract ----------------------------------------------------------------------------------------------------

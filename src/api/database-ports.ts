@@ -28,7 +28,7 @@ export function createDatabasePorts(database: OpenDatabase, clock: Clock): Datab
     runs: {
       list: (request, filter) => listRuns(db, request, filter),
       find: (id, organization) => findRun(db, id, organization),
-      journal: (runId) => readJournal(db, runId),
+      journal: (runId, { after, limit }) => readJournal(db, runId, after, limit),
     },
     decisions: {
       list: (request, filter) => listDecisions(db, request, filter),

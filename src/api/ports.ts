@@ -86,6 +86,8 @@ export interface IncidentSummary {
   severity: 'P1' | 'P2' | 'P3' | 'P4';
   state: 'Open' | 'Acknowledged' | 'Mitigated' | 'Resolved';
   openedAt: number;
+  /** By when somebody has to take it (handbook §13.1). */
+  respondBy?: number | undefined;
   acknowledgedAt?: number | undefined;
   acknowledgedBy?: string | undefined;
   mitigatedAt?: number | undefined;
@@ -117,6 +119,33 @@ export interface RunbookDetail extends RunbookSummary {
   spec: Json;
 }
 
+/** How an objective stands: worst of its budgets first. Shares are from 0 to 1. */
+interface SloStanding {
+  state: 'OK' | 'Burning' | 'Exhausted' | 'NoData';
+  sentence: string;
+  sli?: number;
+  budgetLeft?: number;
+  burnRates: readonly { window: string; rate: number }[];
+}
+export interface SloBudget extends SloStanding {
+  labels: Readonly<Record<string, string>>;
+  organization: string | undefined;
+}
+export interface SloSummary extends SloStanding {
+  name: string;
+  title: string;
+  service: string;
+  /** Whose document it is; undefined for the Sovereign's. */
+  organization: string | undefined;
+  /** Undefined where the document cannot be worked out. */
+  objective?: number;
+  window: string;
+}
+export interface SloDetail extends SloSummary {
+  description: string | undefined;
+  budgets: readonly SloBudget[];
+}
+
 /** Lists newest first and finds one; `after` is what `next` of the page before was. */
 export interface ReadModel<Summary, Filter = Record<never, never>, Detail = Summary> {
   list(request: ListRequest, filter: Filter): Promise<ListPage<Summary>>;
@@ -127,6 +156,12 @@ export type Alerts = ReadModel<AlertSummary, AlertFilter>;
 export type Incidents = ReadModel<IncidentSummary, IncidentFilter>;
 /** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
 export type Runbooks = ReadModel<RunbookSummary, Record<never, never>, RunbookDetail>;
+/** By name; an Organization sees its own objectives and, of the Sovereign's, the budgets of its namespaces. */
+export type Slos = ReadModel<
+  SloSummary,
+  { state?: SloSummary['state'] | undefined; service?: string | undefined },
+  SloDetail
+>;
 export type Decisions = ReadModel<DecisionSummary, { alertId?: string | undefined; runId?: string | undefined }>;
 export type Approvals = ReadModel<
   ApprovalSummary,
@@ -137,7 +172,8 @@ export type Pages = ReadModel<
   { state?: PageSummary['state'] | undefined; incidentId?: string | undefined; runId?: string | undefined }
 >;
 export interface Runs extends ReadModel<RunSummary, RunFilter> {
-  journal(runId: string): Promise<JournalEntry[]>;
+  /** Oldest first; `after` is the number of an entry. */
+  journal(runId: string, page: { after?: number | undefined; limit: number }): Promise<JournalEntry[]>;
 }
 
 /** The caller has been found to see the incident. Throws InvalidState when its state does not allow it. */
@@ -267,6 +303,7 @@ export interface ApiPorts {
   incidents: Incidents;
   runs: Runs;
   runbooks: Runbooks;
+  slos: Slos;
   decisions: Decisions;
   approvals: Approvals;
   pages: Pages;

@@ -22,7 +22,10 @@ import {
   RunbookDetail,
   runOutcomes,
   runStates,
+  Slo,
+  SloDetail,
   severities,
+  sloStates,
   withTimes,
   words,
 } from './views.ts';
@@ -34,7 +37,7 @@ export const NameParameter = Type.Object({ name: Type.String({ description: 'Nam
 
 export const presentAlert = (alert: AlertSummary) => withTimes(alert, ['startsAt', 'endsAt', 'firstSeen', 'lastSeen']);
 export const presentIncident = (incident: IncidentSummary) =>
-  withTimes(incident, ['openedAt', 'acknowledgedAt', 'mitigatedAt', 'resolvedAt']);
+  withTimes(incident, ['openedAt', 'respondBy', 'acknowledgedAt', 'mitigatedAt', 'resolvedAt']);
 export const presentRun = (run: RunSummary) => withTimes(run, ['createdAt', 'actedAt', 'endedAt']);
 const presentDecision = (decision: DecisionSummary) => withTimes(decision, ['at']);
 const presentApproval = (approval: ApprovalSummary) => withTimes(approval, ['requestedAt', 'expiresAt', 'decidedAt']);
@@ -96,6 +99,18 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
     presentDetail: (runbook) => runbook,
   });
   addNoun(app, {
+    noun: 'slo',
+    model: ports.slos,
+    item: Slo,
+    detail: SloDetail,
+    filters: {
+      state: maybe(words(sloStates, 'Only those that stand so.')),
+      service: maybe(Type.String({ description: 'Only those of this service.', maxLength: 253 })),
+    },
+    present: (slo) => slo,
+    presentDetail: (slo) => slo,
+  });
+  addNoun(app, {
     noun: 'decision',
     model: ports.decisions,
     item: Decision,
@@ -126,7 +141,7 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
 
 function addNoun<Summary, Filter, Detail>(app: Api, noun: Noun<Summary, Filter, Detail>): void {
   const plural = `${noun.noun}s`;
-  const idName = noun.noun === 'runbook' ? 'name' : 'id';
+  const idName = noun.noun === 'runbook' || noun.noun === 'slo' ? 'name' : 'id';
   app.get(
     `/api/v1/${plural}`,
     {
@@ -178,6 +193,15 @@ function journalRoute(app: Api, ports: ApiPorts): void {
         summary: 'The journal of a run, from its beginning',
         tags: ['runs'],
         params: IdParameter,
+        querystring: Type.Object(
+          {
+            limit: Type.Integer({ description: 'How many at most.', minimum: 1, maximum: 1000, default: 1000 }),
+            after: maybe(
+              Type.Integer({ description: 'Entries behind this one; `next` of the page before.', minimum: 0 }),
+            ),
+          },
+          { additionalProperties: false },
+        ),
         response: answers(listOf(JournalEntry, 'entries')),
       },
     },
@@ -187,7 +211,10 @@ function journalRoute(app: Api, ports: ApiPorts): void {
         'run',
         request.params.id,
       );
-      return { items: (await ports.runs.journal(run.id)).map((entry) => withTimes(entry, ['at'])) };
+      const { limit, after } = request.query;
+      const entries = await ports.runs.journal(run.id, { after, limit: limit + 1 });
+      const items = entries.slice(0, limit).map((entry) => withTimes(entry, ['at']));
+      return entries.length > limit ? { items, next: String(items.at(-1)?.seq) } : { items };
     },
   );
 }

@@ -28,6 +28,7 @@ export const runOutcomes = [
   'Cancelled',
 ] as const;
 export const approvalStates = ['Pending', 'Approved', 'Rejected', 'Expired'] as const;
+export const sloStates = ['OK', 'Burning', 'Exhausted', 'NoData'] as const;
 export const pageStates = ['Pending', 'Delivered', 'Failed'] as const;
 export const modes = ['Suggest', 'Approval', 'Automatic'] as const;
 export { words };
@@ -76,6 +77,7 @@ export const Incident = Type.Object(
     severity: words(severities, 'P1 is worst.'),
     state: words(incidentStates, 'How far it has come.'),
     openedAt: time('When it was opened.'),
+    respondBy: maybe(time('By when somebody has to take it.')),
     acknowledgedAt: maybe(time('When somebody took it.')),
     acknowledgedBy: maybe(text('Who took it.')),
     mitigatedAt: maybe(time('When a verified fix ended the harm.')),
@@ -137,6 +139,47 @@ export const Runbook = Type.Object(runbookProperties, { description: 'A runbook 
 export const RunbookDetail = Type.Object(
   { ...runbookProperties, spec: json('spec as it was declared.') },
   { description: 'A runbook in use, with what it does.' },
+);
+
+const share = (description: string) => Type.Number({ description });
+const standing = {
+  state: words(
+    sloStates,
+    'OK; Burning, which is faster than the budget allows; Exhausted, when nothing of the budget is left; NoData, when nothing is known.',
+  ),
+  sentence: text('Why it stands so, and what to do where nothing is known.'),
+  sli: maybe(share('Share of good events or moments over the last five minutes, 0 to 1.')),
+  budgetLeft: maybe(share('Share of the error budget that is left: 1 is all of it, below 0 it is overspent.')),
+  burnRates: Type.Array(
+    Type.Object({
+      window: text('Window: 1h.'),
+      rate: share('How many times faster than the budget allows: 1 spends it exactly in its window.'),
+    }),
+    { description: 'Burn rates, shortest window first.' },
+  ),
+};
+const sloProperties = {
+  name: text('Name of the objective.'),
+  title: text('What it is about.'),
+  service: text('Service it belongs to.'),
+  organization: maybe(text('Organization whose objective it is; absent for those of the Sovereign.')),
+  objective: maybe(share('Share of good events or moments it asks for, 0 to 1; absent where it cannot be worked out.')),
+  window: text('Rolling window of its error budget: 30d.'),
+  ...standing,
+};
+export const Slo = Type.Object(sloProperties, {
+  description: 'How a service level objective stands, by the worst of its budgets.',
+});
+export const SloDetail = Type.Object(
+  {
+    ...sloProperties,
+    description: maybe(text('What is measured.')),
+    budgets: Type.Array(
+      Type.Object({ labels: labels('Labels whose combination has this budget.'), organization, ...standing }),
+      { description: 'Its budgets, worst first.' },
+    ),
+  },
+  { description: 'How a service level objective stands, with each of its budgets.' },
 );
 
 export const Decision = Type.Object(

@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { forgetDeliveries } from '../alert/delivery-store.ts';
 import { createIntake } from '../alert/intake.ts';
 import { createApi } from '../api/api.ts';
@@ -49,8 +50,13 @@ import type { Environment } from './options.ts';
 import { pagesThrough, toDefaultReceiver } from './paging.ts';
 import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
+import { createRecordCheck } from './record-check.ts';
 import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
+import { sloModel } from './slo-live.ts';
 import { worldOf } from './world.ts';
+
+/** Where `console/build.js` puts the console; two folders up in `src/` and in `dist/` alike. */
+const consoleDirectory = fileURLToPath(new URL('../../console/dist', import.meta.url));
 
 /** Processed deliveries are kept for two weeks, to look at what an Alertmanager really sent; alerts and the record stay. */
 const keepDeliveriesFor = 14 * 24 * 3_600_000;
@@ -59,12 +65,12 @@ const keepDeliveriesFor = 14 * 24 * 3_600_000;
  * How long working through deliveries gives way to taking them in, ms. What is not taken in is told again only later, what
  * is taken in is not lost; but a runbook that starts a tenth of a second late would be felt.
  */
-const longestYield = 50;
+const longestYield = 100;
 
 /** Deliveries of one round: a megabyte holds some 2,000 alerts, and a storm is worked through in few commits. */
-const roundLimit = { count: 200, bytes: 1024 * 1024 };
-/** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 20 ms, then. */
-const embeddedRoundLimit = { count: 50, bytes: 64 * 1024 };
+const roundLimit = { count: 500, bytes: 1024 * 1024 };
+/** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 30 ms, then. */
+const embeddedRoundLimit = { count: 100, bytes: 128 * 1024 };
 
 export interface AppOptions {
   config: Config & { integrations?: IntegrationsConfig };
@@ -131,7 +137,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
     const wakeup = createWakeup();
     const policy = policyOf(config);
-    const observer = createObserver({ metrics, log, tracing, wakeup });
+    const observer = createObserver({ metrics, log, tracing, clock, wakeup });
     const engine = createEngine(
       {
         db,
@@ -240,7 +246,10 @@ export async function startApp(options: AppOptions): Promise<App> {
         },
       }),
     ];
+    const recordCheck = createRecordCheck(db, log);
+    loops.push(startLoop({ ...everyLoop, name: 'record', every: 3_600_000, round: recordCheck.round }));
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
+    life.onStop('record check', () => recordCheck.stop());
 
     const drills = options.drills?.(db);
     if (drills) life.onStop('drills', () => drills.stop());
@@ -250,6 +259,12 @@ export async function startApp(options: AppOptions): Promise<App> {
       {
         ...createDatabasePorts(database, clock),
         ...readModels(db, catalog),
+        slos: sloModel({
+          catalog,
+          prometheus: integrations.prometheus,
+          clock,
+          organizationOf: organizationOfLabels(config),
+        }),
         intake: {
           accept: async (delivery) => {
             await intake.accept(delivery);
@@ -276,11 +291,12 @@ export async function startApp(options: AppOptions): Promise<App> {
         maxConnections: config.limits.connections,
         requestsPerMinute: config.limits.requestsPerMinute,
         noteRead: readNotes(db, clock),
+        consoleDirectory,
         ...(login ? { login } : {}),
       },
     );
     life.onStop('http', () => api.close());
-    observer.gauges(db, catalog);
+    observer.gauges(db, catalog, recordCheck);
     const url = await listen(api, config.listen);
     log.info({ url, version, database: database.kind, runbooks: catalog.all().length }, 'ready');
     return { url, database, sessions: login?.sessions, stop: () => life.stop() };

@@ -16,10 +16,14 @@ export type CheckedConfig<I extends TObject> = { config: Config<I>; problems: []
 export async function readConfig<I extends TObject>(path: string, integrations: I): Promise<Config<I>> {
   const checked = checkConfig(await readText(path), path, integrations);
   if ('config' in checked) return checked.config;
-  const lines = checked.problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.sentence}`);
-  throw new CatalystError('InvalidResource', `The configuration is wrong: ${lines.join(' ')}`, {
-    hint: `Correct it, and check it with: catalyst-sre config check ${path}`,
-    details: { problems: checked.problems },
+  throw wrongConfig(checked.problems, `Correct it, and check it with: catalyst-sre config check ${path}`);
+}
+
+export function wrongConfig(problems: readonly Problem[], hint: string): CatalystError {
+  const lines = problems.map((p) => `${p.file}:${p.line}:${p.column} ${p.sentence}`);
+  return new CatalystError('InvalidResource', `The configuration is wrong: ${lines.join(' ')}`, {
+    hint,
+    details: { problems },
   });
 }
 

@@ -1,23 +1,27 @@
 /** Turns what happens into metrics, log lines and the stream's wake-up. */
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Problem } from '../catalog/resource.ts';
+import type { Clock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import type { IntakeRound } from '../run/intake-round.ts';
 import type { Entry } from '../run/journal.ts';
 import type { RunInHand } from '../run/run-in-hand.ts';
+import { nextWake } from '../run/run-store.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/meter.ts';
 import { parseTraceparent, type Tracing } from '../telemetry/trace.ts';
+import type { RecordCheck } from './record-check.ts';
 import { recordSpan } from './run-spans.ts';
 
 export interface ObserverPorts {
   metrics: Metrics;
   log: Log;
   tracing: Pick<Tracing, 'record'>;
+  clock: Clock;
   wakeup: { wake(): void };
 }
 
-export function createObserver({ metrics, log, tracing, wakeup }: ObserverPorts) {
+export function createObserver({ metrics, log, tracing, clock, wakeup }: ObserverPorts) {
   return {
     /** An entry of a run's journal was committed. */
     entry(run: RunInHand, entry: Entry, committedIn: number): void {
@@ -53,7 +57,12 @@ export function createObserver({ metrics, log, tracing, wakeup }: ObserverPorts)
       if (delivered + failed > 0) wakeup.wake();
     },
     /** Says where the gauges are read. */
-    gauges(db: Database, catalog: Pick<Catalog, 'all' | 'problems'>): void {
+    gauges(db: Database, catalog: Pick<Catalog, 'all' | 'problems'>, record: Pick<RecordCheck, 'isBroken'>): void {
+      metrics.observe('recordBroken', async () => [{ labels: {}, value: record.isBroken() ? 1 : 0 }]);
+      metrics.observe('oldestDueRun', async () => {
+        const due = await nextWake(db);
+        return [{ labels: {}, value: due === undefined ? 0 : Math.max(0, clock.now() - due) / 1000 }];
+      });
       metrics.observe('intakeQueue', async () => {
         const row = await db
           .selectFrom('delivery')

@@ -9,6 +9,7 @@ export function createRegistry(options: ProcessOptions): Registry {
   return {
     version,
     serve: async (flags, io) => (await import('./serve.ts')).serve(flags, version, io),
+    probe: async (flags, io) => (await import('./probe.ts')).runProber(flags, io),
     failover: async (flags, io) => {
       keepHeapSmall();
       await (await import('./failover.ts')).runFailover(flags, version, io);

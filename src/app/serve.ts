@@ -58,15 +58,20 @@ async function serveSandbox(options: ServeOptions, version: string, io: CliIo): 
     ...(options.listen === undefined ? {} : { listen: options.listen }),
   });
   const { kubernetes, prometheus, alertmanager } = app.sandbox;
-  io.err(`Catalyst SRE listens at ${app.url}, beside a pocket Sovereign:
+  io.err(`Catalyst SRE is ready, beside a pocket Sovereign. Open the console:
+
+  ${app.loginUrl}
+
+It logs one browser in, once. There, press "Start a drill", and watch something break and be fixed.
+For another browser: npx catalyst-sre login
+
   Kubernetes    ${kubernetes.url}
   Prometheus    ${prometheus.url}
   Alertmanager  ${alertmanager.url}
 
-Try, in another terminal in this folder:
+The same in another terminal in this folder:
   npx catalyst-sre drill openbao-sealed       break something here, and watch an alert turn into a verified fix
   npx catalyst-sre get incidents              what happened
-  npx catalyst-sre get runs                   what was done about it
   npx catalyst-sre audit verify               the record, checked
 
 Ctrl-C stops it.`);

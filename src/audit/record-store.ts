@@ -117,6 +117,8 @@ export type ChainVerdict =
 
 /** Reads the whole record and recomputes every hash. */
 export async function verifyChain(db: Queryable, signal?: AbortSignal): Promise<ChainVerdict> {
+  // Before the entries: those that are appended while they are read lie beyond this head.
+  const head = await db.selectFrom('record_head').select(['seq', 'hash']).executeTakeFirstOrThrow();
   let previousHash = '0'.repeat(64);
   let expected = 1;
   for (;;) {
@@ -130,7 +132,6 @@ export async function verifyChain(db: Queryable, signal?: AbortSignal): Promise<
     }
     if (page.length < 1000) break;
   }
-  const head = await db.selectFrom('record_head').select(['seq', 'hash']).executeTakeFirstOrThrow();
   if (head.seq > expected - 1) {
     return {
       intact: false,

@@ -133,6 +133,27 @@ export const nouns: readonly Noun[] = [
     watch: { kinds: ['catalog.'], ids: (entry) => [text((entry.data as Item | null)?.name)] },
   },
   {
+    singular: 'slo',
+    plural: 'slos',
+    aliases: ['slo'],
+    path: '/api/v1/slos',
+    nameOf: (item) => String(item.name),
+    columns: [
+      field('NAME', 'name'),
+      field('SERVICE', 'service'),
+      field('STATE', 'state', { coloured: true }),
+      { header: 'OBJECTIVE', value: (item) => percent(item.objective, 4) },
+      { header: 'SLI', value: (item) => percent(item.sli, 4) },
+      { header: 'BUDGET-LEFT', value: (item) => percent(item.budgetLeft, 1) },
+      { header: 'BURN-1H', value: burnOfAnHour },
+      field('WINDOW', 'window'),
+      { ...organization, wide: true },
+      field('SENTENCE', 'sentence', { wide: true }),
+    ],
+    filters: { state: 'state' },
+    watch: { kinds: ['catalog.'], ids: (entry) => [text((entry.data as Item | null)?.name)] },
+  },
+  {
     singular: 'decision',
     plural: 'decisions',
     aliases: ['decision', 'dec'],
@@ -213,6 +234,16 @@ export const nouns: readonly Noun[] = [
 
 export function nounOf(word: string): Noun | undefined {
   return nouns.find((noun) => noun.plural === word || noun.aliases.includes(word));
+}
+
+/** `0.9995` becomes `99.95%`. */
+function percent(share: unknown, digits: number): string {
+  return typeof share === 'number' ? `${Number((share * 100).toFixed(digits))}%` : '';
+}
+
+function burnOfAnHour({ burnRates }: Item): string {
+  const found = (Array.isArray(burnRates) ? burnRates : []).find(({ window }) => window === '1h');
+  return found ? `${Number(Number(found.rate).toFixed(1))}x` : '';
 }
 
 function labelsOf(labels: unknown): string {

@@ -5,7 +5,10 @@ import { colour, examples, output, type ProgramContext, remote } from './program
 
 export function addRead(program: Command, { io, finish }: ProgramContext): void {
   const noun = () =>
-    new Argument('<what>', 'alerts, deadletters, incidents, runs, runbooks, decisions, approvals, pages or record');
+    new Argument(
+      '<what>',
+      'alerts, deadletters, incidents, runs, runbooks, slos, decisions, approvals, pages or record',
+    );
   remote(
     program
       .command('get')

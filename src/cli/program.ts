@@ -7,7 +7,7 @@ import { addFailover, addGate } from './program-failover.ts';
 import { colour, examples, output, type ProgramContext, remote, several, speed } from './program-parts.ts';
 import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
 import { addWitness } from './program-witness.ts';
-import type { ServeOptions } from './registry.ts';
+import type { ProbeOptions, ServeOptions } from './registry.ts';
 
 export function createProgram(context: ProgramContext): Command {
   const program = new Command('catalyst-sre')
@@ -28,6 +28,7 @@ Data goes to standard output, messages to standard error.
 Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification failed, 5 refused by a guard.`,
     );
   addServer(program, context);
+  addProbe(program, context);
   addFailover(program, context);
   addGate(program, context);
   addRead(program, context);
@@ -42,6 +43,28 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification fai
   addRender(program, context);
   addAbout(program, context);
   return program;
+}
+
+function addProbe(program: Command, { io, registry, finish }: ProgramContext): void {
+  const { probe } = registry;
+  if (!probe) return;
+  program
+    .command('probe')
+    .summary('ask targets from outside: HTTP, TLS, DNS')
+    .description(
+      'Probes HTTP addresses, TLS certificates and DNS names again and again, and serves what it finds at /metrics under the names of the blackbox exporter. Scrape it with honor_labels: true.',
+    )
+    .requiredOption('--config <file>', 'what to probe')
+    .option('--listen <host:port>', 'address of /metrics and /healthz', '127.0.0.1:9115')
+    .option('--once', 'probe each target once, print the metrics and end: 0 when all are well', false)
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre probe --config probes.yaml --once', 'try the targets out'],
+        ['catalyst-sre probe --config probes.yaml --listen 0.0.0.0:9115', 'for Prometheus to scrape'],
+      ),
+    )
+    .action(async (flags: ProbeOptions) => finish((await probe(flags, io)) ? 0 : 1));
 }
 
 function addServer(program: Command, { io, registry, finish }: ProgramContext): void {

@@ -145,6 +145,12 @@ export interface SloExplanation {
   sentences: readonly string[];
 }
 
+export interface ProbeOptions {
+  config: string;
+  listen: string;
+  once: boolean;
+}
+
 export interface WitnessServeOptions {
   listen: string;
   data: string;
@@ -188,6 +194,8 @@ export interface Registry {
   witness?: WitnessCommands;
   /** Resolves when the server has stopped. */
   serve?(options: ServeOptions, io: CliIo): Promise<void>;
+  /** Resolves when the prober has stopped, or has probed once: whether every target was well. */
+  probe?(options: ProbeOptions, io: CliIo): Promise<boolean>;
   /** The failover controller of one region; resolves when it has stopped. */
   failover?(options: { config: string }, io: CliIo): Promise<void>;
   /** The gate beside a workload; resolves when it has stopped. */

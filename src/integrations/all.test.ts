@@ -13,6 +13,9 @@ const { all } = createIntegrations({}, ports);
 const facts: FactDefinition[] = all.flatMap((integration) => integration.facts);
 const actions: ActionDefinition[] = all.flatMap((integration) => integration.actions);
 
+/** Objectives live in Prometheus and have no configuration of their own. */
+const keyOf = ({ name }: { name: string }) => (name === 'slo' ? 'prometheus' : name);
+
 /** Something the schema of a property accepts: its first example, or the simplest value of its type. */
 function sample(
   schema: TSchema & { examples?: unknown[]; anyOf?: TSchema[]; type?: string; const?: unknown },
@@ -89,7 +92,7 @@ describe('all integrations', () => {
   it('answer NotConfigured with the key that is missing, for every fact and action', async () => {
     for (const integration of all) {
       assert.equal(integration.configured, false);
-      const wanted = { code: 'NotConfigured', hint: new RegExp(`integrations\\.${integration.name}`) };
+      const wanted = { code: 'NotConfigured', hint: new RegExp(`integrations\\.${keyOf(integration)}`) };
       for (const fact of integration.facts) {
         const args = (fact.parameters ?? []).map(({ type }) => (type === 'double' ? 1 : 'x'));
         await assert.rejects(fact.read(contextFor(), args), wanted, fact.name);
@@ -105,7 +108,7 @@ describe('all integrations', () => {
       }
       const health = await integration.health(contextFor());
       assert.equal(health.healthy, false);
-      assert.match(health.sentence, new RegExp(`integrations\\.${integration.name}`));
+      assert.match(health.sentence, new RegExp(`integrations\\.${keyOf(integration)}`));
       await integration.stop?.();
     }
   });
@@ -137,7 +140,7 @@ describe('all integrations', () => {
     );
     const made = createIntegrations(config, ports);
     const configured = made.all.filter((integration) => integration.configured).map(({ name }) => name);
-    assert.deepEqual(configured, ['kubernetes', 'prometheus', 'openbao', 'notify']);
+    assert.deepEqual(configured, ['kubernetes', 'prometheus', 'openbao', 'notify', 'slo']);
     assert.deepEqual(made.notify.pager?.receivers, ['oncall']);
   });
 });

@@ -19,6 +19,7 @@ import { OpenBaoConfig } from './openbao/schema.ts';
 import { createPrometheus, type Prometheus } from './prometheus/index.ts';
 import { PrometheusConfig } from './prometheus/schema.ts';
 import type { Secrets } from './secrets.ts';
+import { createSlo } from './slo/index.ts';
 import { createSpire } from './spire/index.ts';
 import { SpireConfig } from './spire/schema.ts';
 
@@ -70,6 +71,7 @@ export function createIntegrations(config: IntegrationsConfig, ports: Integratio
     createHttp(config.http, ports),
     notify,
     createBudget(config.budget, prometheus),
+    createSlo(prometheus),
   ];
   return {
     all,

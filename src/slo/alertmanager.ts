@@ -111,11 +111,28 @@ function identity({ slos }: Pick<SloDocuments, 'slos'>): string[] {
   return [...new Set(['alertname', 'cluster', 'namespace', 'slo', ...[...grouping].sort(byText)])];
 }
 
+/**
+ * While one of these fires, alerts reach nobody. The heartbeat is held back, so that its silence calls people from outside
+ * of the Sovereign: the dead-man's switch covers the way to the end.
+ */
+const endsOfTheWay = [
+  'CatalystSreDown',
+  'CatalystSreIntakeFailing',
+  'CatalystSreIntakeBacklog',
+  'CatalystSrePagesFailed',
+  'NotificationsFailing',
+];
+
 const inhibitions = (documents: Pick<SloDocuments, 'slos'>) => [
   {
     source_matchers: ['severity="critical"'],
     target_matchers: ['severity=~"warning|info"'],
     equal: identity(documents),
+  },
+  {
+    source_matchers: [`alertname=~"${endsOfTheWay.join('|')}"`],
+    target_matchers: ['alertname="Watchdog"'],
+    equal: ['cluster'],
   },
   ...causes.map(({ cause, effects, equal }) => ({
     source_matchers: [`alertname="${cause}"`],

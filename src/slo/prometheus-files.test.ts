@@ -131,6 +131,46 @@ describeReal('error budgets that survive quiet nights', findPrometheus, () => {
     });
 });
 
+describeReal('an alert on a counter whose series begins with its first event', findPrometheus, () => {
+  it('fires, though there is no increase yet, and again at the next event', () => {
+    const { promtool } = demand(findPrometheus());
+    const [rules] = prometheusFiles(ruleUnits(handbook)).filter(({ path }) =>
+      path.endsWith('rules/catalyst-sre/alert-catalyst-sre-run-unknown.yaml'),
+    );
+    const firing = (at: string, value: number) => ({
+      expr: 'count(ALERTS{alertname="CatalystSreRunUnknown",runbook="a"}) or vector(0)',
+      eval_time: at,
+      exp_samples: [{ labels: '{}', value }],
+    });
+    const folder = written('first-event', [
+      { path: 'rules.yaml', text: rules?.text ?? '' },
+      {
+        path: 'test.yaml',
+        text: stringify({
+          rule_files: ['rules.yaml'],
+          evaluation_interval: '1m',
+          tests: [
+            {
+              interval: '1m',
+              input_series: [
+                { series: 'catalyst_sre_runs_total{runbook="a",outcome="Unknown"}', values: '_x29 1x29 2x60' },
+              ],
+              promql_expr_test: [
+                firing('28m', 0),
+                firing('35m', 1),
+                firing('50m', 0),
+                firing('65m', 1),
+                firing('90m', 0),
+              ],
+            },
+          ],
+        }),
+      },
+    ]);
+    runProgram(promtool, ['test', 'rules', join(folder, 'test.yaml')]);
+  });
+});
+
 describeReal('amtool on the generated configuration', findAlertmanager, () => {
   const outside = { ...defaultAlertmanagerOptions, heartbeatUrl: 'https://heartbeat.example.org/catalyst' };
   const reached: [string, string[]][] = [
@@ -164,7 +204,7 @@ describe('the files', () => {
       documents,
       documents,
       documents,
-      5,
+      6,
     ]);
     assert.equal(new Set(files.map(({ path }) => path)).size, files.length);
   });

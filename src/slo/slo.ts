@@ -41,7 +41,7 @@ export interface Slo {
   alertsWhenMissing: boolean;
 }
 
-const defaultWindow = '30d';
+export const defaultWindow = '30d';
 /** Where the handbook gives no objective: five requests in a hundred may be slow (that is what p95 says), one moment in a hundred bad. */
 const defaultObjectives = { ratio: undefined, latency: '95%', timeslice: '99%' } as const;
 

@@ -2,14 +2,15 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
 import { renderRbacFiles } from '../../src/app/offline.ts';
+import { renderPrometheus } from '../../src/app/slo-offline.ts';
 import { IntegrationsConfig } from '../../src/integrations/all.ts';
 import { findGitHttp, type GitHttp, startGitHttp } from '../../testbed/git-http.ts';
 import { findKubernetes, type Kubernetes, startKubernetes } from '../../testbed/kubernetes.ts';
@@ -23,6 +24,11 @@ const run = promisify(execFile);
 const limitMs = 60_000;
 const runbooks = '/apis/catalyst.openova.io/v1alpha1/namespaces/shop-prod/runbooks';
 const gitUser = { username: 'x-access-token', password: 'a-token-for-git' };
+/** The definition the Prometheus Operator publishes, where it lies beside the repository. */
+const prometheusRules = resolve(
+  process.env.CATALYST_SPECS ?? join(import.meta.dirname, '../../../shared/specs'),
+  'crds/monitoring.coreos.com_prometheusrules.yaml',
+);
 const pushSecret = randomBytes(16).toString('hex');
 
 interface RunbookView {
@@ -114,6 +120,31 @@ describeReal('the catalog', [findKubernetes, findGitHttp], () => {
     await kubernetes.request(`${runbooks}/bad`, { method: 'DELETE' });
     await waitUntil('the runbook to be gone', limitMs, async () =>
       (await listed()).every(({ name }) => name !== 'bad'),
+    );
+  });
+
+  test('the generated PrometheusRule objects fit the real definition, and nothing of them is pruned', async (context) => {
+    if (!existsSync(prometheusRules)) return context.skip(`${prometheusRules} is missing`);
+    await kubernetes.installCrds([prometheusRules]);
+    const { files } = await renderPrometheus({ from: [] });
+    const objects = files.filter(({ path }) => path.startsWith('prometheus-operator/'));
+    assert.ok(objects.length > 50);
+    await kubernetes.request('/api/v1/namespaces', { body: { metadata: { name: 'catalyst-grafana' } } });
+    for (const { text, path } of objects) {
+      const body = parse(text) as { metadata: object; spec: object };
+      const at = '/apis/monitoring.coreos.com/v1/namespaces/catalyst-grafana/prometheusrules';
+      const stored = await kubernetes.request<typeof body>(at, { body });
+      assert.deepEqual(stored.spec, body.spec, path);
+    }
+    const broken = {
+      metadata: { name: 'broken' },
+      spec: { groups: [{ name: 'x', rules: [{ alert: 'NoExpression' }] }] },
+    };
+    await assert.rejects(
+      kubernetes.request('/apis/monitoring.coreos.com/v1/namespaces/catalyst-grafana/prometheusrules', {
+        body: { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', ...broken },
+      }),
+      /422/,
     );
   });
 

@@ -3,19 +3,17 @@
  * PostgreSQL, and Catalyst SRE between them with no more rights in the cluster than its generated roles give.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type App, startApp } from '../../src/app/app.ts';
-import { checkConfig } from '../../src/app/config.ts';
 import { renderRbacFiles } from '../../src/app/offline.ts';
 import type { Clock } from '../../src/clock.ts';
-import { IntegrationsConfig } from '../../src/integrations/all.ts';
 import { startAlertmanager } from '../../testbed/alertmanager.ts';
 import { startKubeStateMetrics } from '../../testbed/kube-state-metrics.ts';
 import type { Kubernetes } from '../../testbed/kubernetes.ts';
 import { freePort, temporaryDirectory } from '../../testbed/process.ts';
 import { startPrometheus } from '../../testbed/prometheus.ts';
 import { sharedKubernetes, sharedPostgres } from '../../testbed/real.ts';
+import { privateFile, type Served, startServed } from './served.ts';
 import { serviceAccount } from './service-account.ts';
 
 const section12 = join(import.meta.dirname, '..', 'fixtures', 'alertmanager', 'handbook-section-12.yaml');
@@ -25,11 +23,8 @@ const section12Organization = 'system';
 const section12TokenFile = '/etc/alertmanager/gitea-token';
 const account = 'catalyst-sre';
 
-export interface RealSovereign {
+export interface RealSovereign extends Served {
   kubernetes: Kubernetes;
-  app: App;
-  /** Reads the HTTP API as a sovereign-admin. */
-  get<Body>(path: string): Promise<Body>;
   stop(): Promise<void>;
 }
 
@@ -47,18 +42,13 @@ export async function startRealSovereign({ clock, rules, config }: RealSovereign
   const stop = async () => {
     for (const one of stops.splice(0).reverse()) await one();
   };
-  const file = (name: string, text: string) => {
-    const path = join(directory.path, name);
-    writeFileSync(path, text, { mode: 0o600 });
-    return path;
-  };
+  const file = (name: string, text: string) => privateFile(directory.path, name, text);
   try {
     const kubernetes = await sharedKubernetes();
     const metrics = await startKubeStateMetrics(kubernetes);
     stops.push(metrics.stop);
     const listen = `127.0.0.1:${await freePort()}`;
     const intake = randomBytes(24).toString('hex');
-    const admin = randomBytes(24).toString('hex');
     const intakeFile = file('alertmanager-token', intake);
     const alertmanager = await startAlertmanager({ config: handbookConfiguration(`http://${listen}`, intakeFile) });
     stops.push(alertmanager.stop);
@@ -70,14 +60,10 @@ export async function startRealSovereign({ clock, rules, config }: RealSovereign
     stops.push(prometheus.stop);
     const database = await (await sharedPostgres()).createDatabase();
     const roles = renderRbacFiles().map(({ text }) => text);
-    const wanted = {
+    const served = await startServed(directory.path, clock, {
       listen,
-      dataDir: join(directory.path, 'data'),
       database: { urlFile: file('database-url', database) },
-      tokens: [
-        { name: 'alertmanager', role: 'intake', tokenFile: intakeFile },
-        { name: 'admin', role: 'sovereign-admin', tokenFile: file('admin-token', admin) },
-      ],
+      tokens: [{ name: 'alertmanager', role: 'intake', tokenFile: intakeFile }],
       integrations: {
         kubernetes: {
           server: kubernetes.url,
@@ -87,19 +73,10 @@ export async function startRealSovereign({ clock, rules, config }: RealSovereign
         prometheus: { url: prometheus.url },
         alertmanager: { url: alertmanager.url },
       },
-      telemetry: { logLevel: 'error' },
       ...config,
-    };
-    const checked = checkConfig(JSON.stringify(wanted), 'the real Sovereign', IntegrationsConfig);
-    if (!('config' in checked)) throw new Error(checked.problems.map(({ sentence }) => sentence).join(' '));
-    const app = await startApp({ config: checked.config, environment: {}, version: 'test', clock });
-    stops.push(app.stop);
-    const get = async <Body>(path: string) => {
-      const answer = await fetch(`${app.url}${path}`, { headers: { authorization: `Bearer ${admin}` } });
-      if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-      return (await answer.json()) as Body;
-    };
-    return { kubernetes, app, get, stop };
+    });
+    stops.push(served.app.stop);
+    return { kubernetes, ...served, stop };
   } catch (error) {
     await stop();
     throw error;

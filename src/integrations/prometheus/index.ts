@@ -3,7 +3,7 @@ import type { CallContext, Integration } from '../contract.ts';
 import { configured, healthOf } from '../define.ts';
 import type { Secrets } from '../secrets.ts';
 import { type FiringSpan, firingSpans, type Window } from './alert-history.ts';
-import { PrometheusClient } from './client.ts';
+import { PrometheusClient, type Sample } from './client.ts';
 import { prometheusFacts, queryNumber } from './facts.ts';
 import { prometheusOracle } from './oracle.ts';
 import type { PrometheusConfig } from './schema.ts';
@@ -17,6 +17,8 @@ export interface Prometheus extends Integration {
   query(context: CallContext, expression: string): Promise<number>;
   /** What fired in a window of the past. Throws CatalystError. */
   alertHistory(context: CallContext, window: Window): Promise<FiringSpan[]>;
+  /** Every sample of an instant vector. Throws CatalystError. */
+  samples(context: CallContext, expression: string): Promise<Sample[]>;
 }
 
 export function createPrometheus(config: PrometheusConfig | undefined, { secrets }: PrometheusPorts): Prometheus {
@@ -38,5 +40,6 @@ export function createPrometheus(config: PrometheusConfig | undefined, { secrets
     query: async (context, expression) => queryNumber(context, client(), expression),
     alertHistory: async (context, window) =>
       firingSpans((inner, parameters) => client().queryRange(inner, parameters), context, window),
+    samples: async (context, expression) => client().query(context, expression),
   };
 }
