@@ -81,6 +81,9 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     elapsed: createElapsed(),
     clock,
     log,
+  }).catch(async (error: unknown) => {
+    await transports?.close();
+    throw error;
   });
   io.err(`The failover controller of ${region} listens at ${controller.url}.`);
   await new Promise<void>((done) => {

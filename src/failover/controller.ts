@@ -130,6 +130,17 @@ export async function startController(options: ControllerOptions): Promise<Contr
   });
   observe(metrics, status, record);
 
+  const stopGroups = async (reason: string): Promise<void> => {
+    await watch.stop();
+    for (const { assessor } of groups.values()) await assessor.stop();
+    await Promise.all([...groups.values()].map(({ runner }) => runner.stop(reason)));
+    for (const { runner } of groups.values()) for (const component of runner.components) await component.close?.();
+  };
+  const closeRest = async (): Promise<void> => {
+    for (const witness of options.witnesses) await witness.close();
+    await record.close();
+    await metrics.stop();
+  };
   const door: Door = await openDoor(options.listen, {
     tokens: options.tokens,
     metricsContentType,
@@ -154,6 +165,11 @@ export async function startController(options: ControllerOptions): Promise<Contr
       found.runner.tell(event);
       return statusOf(found);
     },
+  }).catch(async (error: unknown) => {
+    // Nothing is left running that would keep the process from ending.
+    await stopGroups('the controller could not listen');
+    await closeRest();
+    throw error;
   });
   for (const { runner } of groups.values()) runner.start();
   log.info({ url: door.url, region, groups: [...groups.keys()] }, 'the failover controller has started');
@@ -166,13 +182,9 @@ export async function startController(options: ControllerOptions): Promise<Contr
       return found && regionState(found.runner.state);
     },
     stop: async (reason) => {
-      await watch.stop();
-      for (const { assessor } of groups.values()) await assessor.stop();
-      await Promise.all([...groups.values()].map(({ runner }) => runner.stop(reason)));
-      for (const { runner } of groups.values()) for (const component of runner.components) await component.close?.();
+      await stopGroups(reason);
       await door.close();
-      await record.close();
-      await metrics.stop();
+      await closeRest();
     },
   };
 }

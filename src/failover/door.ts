@@ -49,9 +49,20 @@ export async function openDoor(listen: { host: string; port: number }, ports: Do
     },
   );
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) =>
+      reject(
+        new CatalystError(
+          'NotConfigured',
+          `${listen.host}:${listen.port} cannot be listened on: ${messageOf(error)}.`,
+          {
+            cause: error,
+            hint: 'Another process may have it: change "listen".',
+          },
+        ),
+      ),
+    );
     server.listen(listen.port, listen.host, () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
       resolve();
     });
   });
