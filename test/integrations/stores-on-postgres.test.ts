@@ -16,7 +16,7 @@ const files = globSync('src/**/*.test.ts', { cwd: root })
 describeReal('stores and engine on PostgreSQL', findPostgres, () => {
   test('are the ones that matter', () => {
     const rooms = new Set(files.map((file) => file.split('/')[1]));
-    assert.deepEqual([...rooms], ['alert', 'api', 'audit', 'incident', 'notify', 'run']);
+    for (const room of ['alert', 'api', 'audit', 'incident', 'notify', 'run']) assert.ok(rooms.has(room), room);
   });
 
   test(`pass: ${files.join(', ')}`, async () => {
