@@ -127,48 +127,6 @@ const CatalogSource = Type.Object(
   { ...strict, description: 'Where documents come from: exactly one of folder, git, cluster.' },
 );
 
-const Receiver = Type.Object(
-  {
-    name: name('Name of the receiver.', 'oncall'),
-    organization: maybe(name('Only what belongs to this Organization; without it everything.', 'acme')),
-    severities: Type.Array(words(['P1', 'P2', 'P3', 'P4'], 'A severity.'), {
-      description: 'Which severities it is told of.',
-      default: ['P1', 'P2', 'P3', 'P4'],
-      maxItems: 4,
-    }),
-    webhook: maybe(
-      Type.Object(
-        {
-          url: maybe(
-            Type.String({ description: 'Address without a secret in it.', pattern: '^https?://', maxLength: 4096 }),
-          ),
-          urlFile: maybe(file('File that holds an address with a secret in it.', '/etc/catalyst-sre/chat-url')),
-          tokenFile: maybe(file('File that holds a bearer token to send along.', '/etc/catalyst-sre/chat-token')),
-        },
-        { ...strict, description: 'A JSON POST: exactly one of url, urlFile.' },
-      ),
-    ),
-    mail: maybe(
-      Type.Object(
-        {
-          host: Type.String({ description: 'SMTP server.', minLength: 1, maxLength: 253, examples: ['smtp.example'] }),
-          port: Type.Integer({ description: 'Its port.', minimum: 1, maximum: 65535, default: 587 }),
-          from: Type.String({ description: 'Sender.', minLength: 3, maxLength: 320 }),
-          to: Type.Array(Type.String({ description: 'An address.', minLength: 3, maxLength: 320 }), {
-            description: 'Addresses.',
-            minItems: 1,
-            maxItems: 100,
-          }),
-          user: maybe(Type.String({ description: 'User for SMTP authentication.', maxLength: 320 })),
-          passwordFile: maybe(file('File that holds its password.', '/etc/catalyst-sre/smtp-password')),
-        },
-        { ...strict, description: 'A mail.' },
-      ),
-    ),
-  },
-  { ...strict, description: 'Who is told: exactly one of webhook, mail.' },
-);
-
 const Oidc = Type.Object(
   {
     issuer: Type.String({
@@ -371,10 +329,6 @@ export function configSchema<I extends TObject>(integrations: I) {
         { ...strict, description: 'Where runbooks and the other documents come from.', default: {} },
       ),
       integrations: maybe(integrations),
-      notify: Type.Object(
-        { receivers: Type.Array(Receiver, { description: 'Who is told.', maxItems: 1000, default: [] }) },
-        { ...strict, description: 'Who is told, and how.', default: {} },
-      ),
       telemetry: Telemetry,
       limits: Limits,
     },

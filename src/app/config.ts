@@ -86,11 +86,6 @@ function crossChecks(config: Config): Complaint[] {
         'The address holds a password: put it into a file and name it in "tokenFile".',
       );
   }
-  for (const [i, receiver] of config.notify.receivers.entries()) {
-    one(['notify', 'receivers', i], receiver, ['webhook', 'mail']);
-    if (receiver.webhook) one(['notify', 'receivers', i, 'webhook'], receiver.webhook, ['url', 'urlFile']);
-    organization(['notify', 'receivers', i], receiver.organization);
-  }
   return complaints;
 }
 
