@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { runDrill } from '../../src/app/drill.ts';
 import type { DrillEvent } from '../../src/cli/registry.ts';
-import { fastClock } from '../support/pocket-sovereign.ts';
+import { journeyClock } from '../support/pocket-sovereign.ts';
 
 const handbook = new URL('../../../shared/handbook/SRE.md', import.meta.url);
 const committed = new URL('../../handbook/runbooks/openbao-sealed.yaml', import.meta.url);
@@ -11,7 +11,7 @@ const committed = new URL('../../handbook/runbooks/openbao-sealed.yaml', import.
 /** Handbook §4.2, §13.2, §14: the runbook as printed turns the alert into a verified fix. */
 test('OpenBao is sealed: the alert comes in, the runbook unseals each pod, the fix is verified, the record is intact', async () => {
   const events: DrillEvent[] = [];
-  const ports = { environment: {}, version: 'test', clock: fastClock() };
+  const ports = { environment: {}, version: 'test', clock: journeyClock() };
   const result = await runDrill('openbao-sealed', (event) => events.push(event), AbortSignal.timeout(120_000), ports);
 
   assert.equal(result.passed, true, result.sentence);

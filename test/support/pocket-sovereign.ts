@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type SandboxApp, type SandboxAppOptions, startSandboxApp } from '../../src/app/sandbox.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { fastClock } from '../integrations/support.ts';
 
 /** So many times as fast as the machine's. A fact may take 10 s, which leaves it two seconds of real time. */
 const speed = 5;
@@ -12,15 +13,8 @@ const speed = 5;
 const patience = 150_000;
 
 /** Time runs at a multiple of the machine's; sockets and databases live on as they are. */
-export function fastClock(times = speed): Clock {
-  const start = Date.now();
-  const began = performance.now();
-  const monotonic = () => (performance.now() - began) * times;
-  return {
-    now: () => Math.floor(start + monotonic()),
-    monotonic,
-    sleep: (ms, signal) => systemClock.sleep(ms / times, signal),
-  };
+export function journeyClock(): Clock {
+  return fastClock(speed, Date.now());
 }
 
 export interface PocketSovereign extends SandboxApp {
@@ -41,7 +35,7 @@ export type Item = Record<string, any>;
 
 export async function startPocketSovereign(options: Partial<SandboxAppOptions> = {}): Promise<PocketSovereign> {
   const dataDir = await mkdtemp(join(tmpdir(), 'journey-'));
-  const clock = fastClock();
+  const clock = journeyClock();
   const log: Item[] = [];
   const app = await startSandboxApp({
     clock,
