@@ -1,14 +1,14 @@
 /**
- * Opens the one database: PostgreSQL by URL, or PGlite (PostgreSQL in this process) in a data directory. Both run the
+ * Opens the one database: PostgreSQL by URL, or PGlite (PostgreSQL in a thread of this process) in a data directory. Both run the
  * same migrations and the same queries.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PGlite } from '@electric-sql/pglite';
-import { Kysely, PGliteDialect, PostgresDialect, sql } from 'kysely';
+import { Kysely, PGliteDialect, type PGliteDialectConfig, PostgresDialect, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { CatalystError, messageOf } from '../errors.ts';
 import { lockDataDirectory } from './directory-lock.ts';
+import { openEmbedded } from './embedded.ts';
 import * as spine from './migrations/0001-spine.ts';
 import * as sessions from './migrations/0002-sessions.ts';
 import * as escalation from './migrations/0003-escalation.ts';
@@ -98,16 +98,15 @@ async function closeAll(...databases: readonly Database[]): Promise<void> {
 }
 
 async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> {
-  const { PGlite } = await import('@electric-sql/pglite');
   if (location.kind !== 'embedded') {
+    const { PGlite } = await import('@electric-sql/pglite');
     const { db, intake } = linesTo(new PGlite());
     return { db, intake, kind: 'memory', ping: () => ping(db), close: () => closeAll(db, intake) };
   }
   await mkdir(location.directory, { recursive: true, mode: 0o700 });
   const lock = await lockDataDirectory(location.directory);
   try {
-    const pglite = await PGlite.create(join(location.directory, 'postgres'));
-    const { db, intake } = linesTo(pglite);
+    const { db, intake } = linesTo(await openEmbedded(join(location.directory, 'postgres')));
     return {
       db,
       intake,
@@ -132,7 +131,7 @@ async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> 
 }
 
 /** PGlite does one thing at a time. Each of the two has at most one waiting in its line, so that they take turns. */
-function linesTo(pglite: PGlite): Pick<OpenDatabase, 'db' | 'intake'> {
+function linesTo(pglite: PGliteDialectConfig['pglite']): Pick<OpenDatabase, 'db' | 'intake'> {
   const line = () => new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }) });
   return { db: line(), intake: line() };
 }
