@@ -116,6 +116,26 @@ test('a database that does not answer makes it Unavailable within the limit of t
   assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['next', 'slow']);
 });
 
+test('whose turn comes too late for Alertmanager to listen is refused and not written', async () => {
+  const slow = database.db.withPlugin({
+    transformQuery: ({ node }) => node,
+    transformResult: async ({ result }) => {
+      await clock.advance(2_000);
+      return result;
+    },
+  });
+  const intake = createIntake({ db: slow, clock, limits: { commitMs: 3_000, batch: 1 } });
+  const settled = await Promise.allSettled(
+    ['1', '2', '3', '4'].map((text) => intake.accept({ source: 'am', body: bodyOf(text) })),
+  );
+  assert.deepEqual(
+    settled.map((one) => (one.status === 'rejected' ? one.reason.code : 'accepted')),
+    ['accepted', 'accepted', 'Unavailable', 'Unavailable'],
+  );
+  assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['1', '2']);
+  assert.deepEqual(intake.stats(), { queued: 0, queuedBytes: 0, accepted: 2, refused: 2, commits: 2 });
+});
+
 test('connections that break in the middle of a commit make it Unavailable, and the next one works', async (t) => {
   if (!database.url) return t.skip('the embedded database has no connections');
   const cable = await layCable(database.url);

@@ -24,7 +24,10 @@ export interface IntakeLimits {
   batch: number;
   /** Bytes of one commit, except that one delivery is always taken. */
   batchBytes: number;
-  /** Limit of one commit, ms: half of Alertmanager's time-out, so that it hears 503 and not silence. */
+  /**
+   * Limit of one commit, ms, and of the wait for one's turn: together they stay below the 10 s after which Alertmanager
+   * listens no more, so that it hears 503 and not silence.
+   */
   commitMs: number;
 }
 
@@ -34,11 +37,13 @@ export const defaultIntakeLimits: IntakeLimits = {
   queuedBytes: 128 * 1024 * 1024,
   batch: 512,
   batchBytes: 8 * 1024 * 1024,
-  commitMs: 5_000,
+  commitMs: 4_500,
 };
 
 export interface Intake {
   /**
+   * Settles within twice the limit of a commit.
+   *
    * @throws CatalystError TooLarge for a body over the limit; Unavailable when too many wait, when stopping, and when the
    * database is away or does not answer in time. The sender tries again; a delivery that was committed all the same is
    * then seen twice, which changes nothing.
@@ -59,6 +64,8 @@ export interface Intake {
 
 interface Waiting {
   delivery: NewDelivery;
+  /** On the monotonic clock, ms. */
+  since: number;
   resolve(value: { deliveryId: number }): void;
   reject(error: unknown): void;
 }
@@ -69,6 +76,9 @@ export function createIntake(options: { db: Database; clock: Clock; limits?: Par
 
 /** So long after an answer without a new delivery is a pause: a sender that waits for its answer sends the next at once. */
 const calmMs = 5;
+
+/** Why a limit of time is no longer waited for. */
+const committed = Symbol('committed');
 
 class GroupCommit implements Intake {
   readonly #db: Database;
@@ -106,7 +116,7 @@ class GroupCommit implements Intake {
         : undefined,
     };
     return new Promise((resolve, reject) => {
-      this.#queue.push({ delivery, resolve, reject });
+      this.#queue.push({ delivery, since: this.#clock.monotonic(), resolve, reject });
       this.#queuedBytes += delivery.body.length;
       this.#flushing ??= this.#flushAll();
     });
@@ -161,10 +171,20 @@ class GroupCommit implements Intake {
     while (this.#queue.length > 0) {
       // What has arrived at other connections by now is read first, and shares the commit.
       await setImmediate();
-      await this.#flush(this.#take());
+      this.#refuseLate();
+      if (this.#queue.length > 0) await this.#flush(this.#take());
     }
     // No await between the last look at the queue and this: nothing can have joined it.
     this.#flushing = undefined;
+  }
+
+  /** Those whose turn comes too late: the database is slow, and they would not hear of a commit any more. */
+  #refuseLate(): void {
+    const latest = this.#clock.monotonic() - this.#limits.commitMs;
+    const late = this.#queue.findIndex((waiting) => waiting.since >= latest);
+    const refused = this.#queue.splice(0, late === -1 ? this.#queue.length : late);
+    for (const { delivery } of refused) this.#queuedBytes -= delivery.body.length;
+    this.#refuse(refused, new CatalystError('Unavailable', 'The database is too slow to take this delivery in time.'));
   }
 
   #take(): Waiting[] {
@@ -208,7 +228,8 @@ class GroupCommit implements Intake {
     try {
       return await Promise.race([inserted, late]);
     } finally {
-      limit.abort();
+      // With a reason of ours: the usual one is an error with a stack, made for nobody.
+      limit.abort(committed);
       inserted.catch(() => {});
     }
   }

@@ -64,19 +64,6 @@ test('what cannot be committed is a 503, never a 4xx: Alertmanager tries only 5x
   assert.ok(!bug.body.includes('a bug'));
 });
 
-test('a commit that hangs is a 503 while Alertmanager still listens', async () => {
-  f.ports.intake.accept = () => new Promise(() => {});
-  const hanging = await startApi(f, { hooks: { deliveryBytes: 1024, pushSecrets: [], commitLimitMs: 30 } });
-  const answer = await hanging.inject({
-    method: 'POST',
-    url: '/hooks/alertmanager',
-    headers: bearer('am'),
-    payload: '{}',
-  });
-  await hanging.close();
-  assert.deepEqual([answer.statusCode, answer.json().code], [503, 'Unavailable']);
-});
-
 test('the path of the handbook is the same door; :org is the Organization', async () => {
   const deliver = (org: string, who: string) =>
     app.inject({

@@ -9,8 +9,6 @@ import { CatalystError } from '../errors.ts';
 import { type Api, actorOf, answers } from './fastify.ts';
 import type { ApiPorts } from './ports.ts';
 
-/** Alertmanager has given up, by the usual 10 s, shortly after: it is told 503 while it still listens. */
-const defaultCommitLimitMs = 9_000;
 /** A push event names up to some thousands of commits. */
 const pushBytes = 8 * 1024 * 1024;
 
@@ -28,8 +26,6 @@ export interface HookOptions {
    */
   deliveryBytes: number;
   pushSecrets: readonly PushSecret[];
-  /** How long a delivery may take to be committed, ms. Default 9 s. */
-  commitLimitMs?: number;
 }
 
 const Empty = Type.Object({}, { description: 'Taken.' });
@@ -42,15 +38,12 @@ export function hookRoutes(app: Api, ports: ApiPorts, options: HookOptions): voi
       request.raw.headers['content-type'] = 'application/octet-stream';
     });
     hooks.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-    deliveryRoutes(hooks, ports, {
-      bodyLimit: options.deliveryBytes,
-      handlerTimeout: options.commitLimitMs ?? defaultCommitLimitMs,
-    });
+    deliveryRoutes(hooks, ports, options.deliveryBytes);
     pushRoute(hooks, ports, options.pushSecrets);
   });
 }
 
-function deliveryRoutes(hooks: Api, ports: ApiPorts, limits: { bodyLimit: number; handlerTimeout: number }): void {
+function deliveryRoutes(hooks: Api, ports: ApiPorts, bodyLimit: number): void {
   const config = { access: 'deliver', delivery: true } as const;
   const deliver = async (request: FastifyRequest, organization: string | undefined) => {
     await ports.intake.accept({
@@ -65,7 +58,7 @@ function deliveryRoutes(hooks: Api, ports: ApiPorts, limits: { bodyLimit: number
     '/hooks/alertmanager',
     {
       config,
-      ...limits,
+      bodyLimit,
       schema: {
         operationId: 'deliverAlerts',
         summary: 'Takes a delivery of Alertmanager (webhook version 4)',
@@ -79,7 +72,7 @@ function deliveryRoutes(hooks: Api, ports: ApiPorts, limits: { bodyLimit: number
     '/api/v1/repos/:org/:repo/actions/dispatches',
     {
       config,
-      ...limits,
+      bodyLimit,
       schema: {
         operationId: 'dispatchAlerts',
         summary: 'The same door under the path the handbook prints in its Alertmanager configuration',

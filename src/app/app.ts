@@ -62,13 +62,14 @@ const consoleDirectory = fileURLToPath(new URL('../../console/dist', import.meta
 const keepDeliveriesFor = 14 * 24 * 3_600_000;
 
 /**
- * How long working through deliveries gives way to taking them in, ms. What is not taken in is told again only later, what
- * is taken in is not lost; but a runbook that starts a tenth of a second late would be felt.
+ * How long working through deliveries gives way to taking them in, ms, while they come in without a pause (200 a second and
+ * more): what is not taken in is told again only later, what is taken in is not lost. A runbook that starts a quarter of a
+ * second late in such a storm is not felt; a longer wait would be.
  */
-const longestYield = 100;
+const longestYield = 250;
 
-/** Deliveries of one round: a megabyte holds some 2,000 alerts, and a storm is worked through in few commits. */
-const roundLimit = { count: 500, bytes: 1024 * 1024 };
+/** Deliveries of one round: what comes in during the longest yield, so that a storm is worked through in few commits. */
+const roundLimit = { count: 2_000, bytes: 4 * 1024 * 1024 };
 /** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 30 ms, then. */
 const embeddedRoundLimit = { count: 100, bytes: 128 * 1024 };
 
