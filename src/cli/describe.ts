@@ -3,6 +3,7 @@ import type { Client, Item } from './client.ts';
 import { connect, type GetFlags, requireNoun } from './get.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
 import { type Noun, nounOf } from './nouns.ts';
+import { printShifts } from './on-call.ts';
 import { type ColourChoice, printData, wantsColour } from './printers/print.ts';
 import { age, colourOf, renderTable, safe } from './printers/table.ts';
 
@@ -61,6 +62,7 @@ async function describeItem(noun: Noun, item: Item, client: Client, colour: bool
     section(title, await client.list(rows.path, { [by]: name }, relatedLimit), rows, colour, io);
   }
   if (noun.singular === 'incident') await history('Timeline', `${noun.path}/${name}/timeline`, client, io);
+  if (noun.singular === 'on-call') await printShifts(name, client, io);
   if (noun.singular === 'run') await history('Journal', `${noun.path}/${name}/journal`, client, io);
 }
 
