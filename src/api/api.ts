@@ -22,6 +22,7 @@ import type { Api } from './fastify.ts';
 import { Feed } from './feed.ts';
 import { healthRoutes } from './health-routes.ts';
 import { type HookOptions, hookRoutes } from './hook-routes.ts';
+import { incidentRoutes } from './incident-routes.ts';
 import type { ApiPorts } from './ports.ts';
 import { installErrorHandling } from './problem.ts';
 import { readRoutes } from './read-routes.ts';
@@ -108,6 +109,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
   hookRoutes(app, ports, options.hooks);
   app.register(async (scope: Api) => {
     readRoutes(scope, ports);
+    incidentRoutes(scope, ports);
     commandRoutes(scope, ports);
     explainRoutes(scope, ports);
     drillRoutes(scope, ports);
