@@ -22,6 +22,7 @@ import type {
   Drills,
   IncidentSummary,
   KeyClaim,
+  OnCallDetail,
   ReadModel,
   RunbookDetail,
   SloDetail,
@@ -147,6 +148,18 @@ const exampleSlo = (name: string, organization?: string): SloDetail => ({
   budgetLeft: 0.42,
   burnRates: [{ window: '1h', rate: 0.5 }],
   budgets: [{ labels: {}, organization, state: 'NoData', sentence: 'Nothing is measured.', burnRates: [] }],
+});
+
+const exampleOnCall = (name: string, organization?: string): OnCallDetail => ({
+  name,
+  organization,
+  timeZone: 'Europe/Berlin',
+  people: ['jo', 'mira'],
+  person: 'mira',
+  by: 'week',
+  until: at + 3_600_000,
+  next: { person: 'jo', by: 'week', from: at + 3_600_000 },
+  spec: { timeZone: 'Europe/Berlin', rotations: [] },
 });
 
 const exampleDecision = (id: string): DecisionSummary => ({
@@ -331,6 +344,7 @@ export function createFixture(): Fixture {
     if (f.fail.command) throw f.fail.command;
     f.commands.push(words.filter((word) => word !== undefined).join(' '));
   };
+  const schedules = model([exampleOnCall('sre'), exampleOnCall('shop', 'acme'), exampleOnCall('lab', 'globex')], true);
   const keys = new Map<string, { digest: string; answer?: { status: number; body: unknown } }>();
   const ports: ApiPorts = {
     intake: {
@@ -365,6 +379,13 @@ export function createFixture(): Fixture {
     },
     runbooks: model(f.runbooks, true),
     slos: model([exampleSlo('restart-shop', 'acme'), exampleSlo('console-availability')]),
+    onCall: {
+      ...schedules,
+      shifts: async (name, organization, { from, to }) =>
+        (await schedules.find(name, organization)) && [{ person: 'mira', by: 'week', from, to }],
+      calendar: async (name, organization, person) =>
+        (await schedules.find(name, organization)) && `BEGIN:VCALENDAR\r\nX-OF:${name} ${person ?? ''}\r\n`,
+    },
     decisions: model<DecisionSummary>([exampleDecision('1')]),
     approvals: model([exampleApproval('p1', 'acme'), exampleApproval('p2', 'globex')]),
     pages: model<never>([]) as never,
@@ -497,6 +518,7 @@ export function routesOf(app: Api): { method: 'GET' | 'POST'; path: string; url:
         .replace('{org}', 'acme')
         .replace('{repo}', 'runbooks')
         .replace('{seq}', '1')
+        .replace('{schedule}', 'sre')
         .replace('{name}', path.includes('/drills') ? 'openbao-sealed' : 'restart-shop')
         .replace(
           '{id}',

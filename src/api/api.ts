@@ -23,6 +23,7 @@ import { Feed } from './feed.ts';
 import { healthRoutes } from './health-routes.ts';
 import { type HookOptions, hookRoutes } from './hook-routes.ts';
 import { incidentRoutes } from './incident-routes.ts';
+import { onCallRoutes } from './on-call-routes.ts';
 import type { ApiPorts } from './ports.ts';
 import { installErrorHandling } from './problem.ts';
 import { readRoutes } from './read-routes.ts';
@@ -110,6 +111,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
   app.register(async (scope: Api) => {
     readRoutes(scope, ports);
     incidentRoutes(scope, ports);
+    onCallRoutes(scope, ports.onCall, options.clock);
     commandRoutes(scope, ports);
     explainRoutes(scope, ports);
     drillRoutes(scope, ports);

@@ -154,6 +154,33 @@ export interface SloDetail extends SloSummary {
   budgets: readonly SloBudget[];
 }
 
+/** A schedule, who is on call by it, until when, and who comes next. */
+export interface OnCallSummary {
+  name: string;
+  /** Undefined for the Sovereign's own, which every Organization may read. */
+  organization?: string | undefined;
+  timeZone: string;
+  /** Everybody who takes turns. */
+  people: string[];
+  /** Undefined where nobody is on call. */
+  person?: string | undefined;
+  /** The rotation, or `override`. */
+  by?: string | undefined;
+  /** When somebody else, or nobody, is on call; undefined where that is more than a quarter of a year away. */
+  until?: number | undefined;
+  next?: { person: string; by: string; from: number } | undefined;
+}
+export interface OnCallDetail extends OnCallSummary {
+  /** `spec` as it was declared. */
+  spec: Json;
+}
+export interface OnCallShift {
+  person: string;
+  by: string;
+  from: number;
+  to: number;
+}
+
 /** Lists newest first and finds one; `after` is what `next` of the page before was. */
 export interface ReadModel<Summary, Filter = Record<never, never>, Detail = Summary> {
   list(request: ListRequest, filter: Filter): Promise<ListPage<Summary>>;
@@ -173,6 +200,17 @@ export type Slos = ReadModel<
   { state?: SloSummary['state'] | undefined; service?: string | undefined },
   SloDetail
 >;
+/** By name; an Organization sees its own schedules and the Sovereign's, and its own where both have the name. */
+export interface OnCalls extends ReadModel<OnCallSummary, Record<never, never>, OnCallDetail> {
+  /** Undefined where there is no such schedule. */
+  shifts(
+    name: string,
+    organization: string | undefined,
+    range: { from: number; to: number },
+  ): Promise<readonly OnCallShift[] | undefined>;
+  /** As iCalendar; with `person` only theirs. */
+  calendar(name: string, organization: string | undefined, person: string | undefined): Promise<string | undefined>;
+}
 export type Decisions = ReadModel<DecisionSummary, { alertId?: string | undefined; runId?: string | undefined }>;
 export type Approvals = ReadModel<
   ApprovalSummary,
@@ -315,6 +353,7 @@ export interface ApiPorts {
   runs: Runs;
   runbooks: Runbooks;
   slos: Slos;
+  onCall: OnCalls;
   decisions: Decisions;
   approvals: Approvals;
   pages: Pages;

@@ -46,6 +46,7 @@ import { parseListen } from './listen.ts';
 import { openLogin, readNotes } from './login.ts';
 import { startLoop } from './loop.ts';
 import { createObserver } from './observer.ts';
+import { onCallModel } from './on-call.ts';
 import type { Environment } from './options.ts';
 import { pagesThrough, toDefaultReceiver } from './paging.ts';
 import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
@@ -265,6 +266,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           clock,
           organizationOf: organizationOfLabels(config),
         }),
+        onCall: onCallModel({ catalog, clock }),
         intake: {
           accept: async (delivery) => {
             await intake.accept(delivery);

@@ -2,7 +2,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { parseDuration } from '../catalog/duration.ts';
 import { type EscalationPolicy, escalationPolicyKind } from '../catalog/kinds/escalation-policy.ts';
-import { type OnCallSchedule, onCallScheduleKind } from '../catalog/kinds/on-call-schedule.ts';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import type { EscalationPorts } from '../incident/escalation.ts';
@@ -10,6 +9,7 @@ import { policyFor } from '../incident/escalation-decision.ts';
 import { createPage } from '../notify/notify.ts';
 import { onCallAt } from '../notify/on-call.ts';
 import { pagesBegunWith } from '../notify/page-store.ts';
+import { scheduleOf } from './on-call.ts';
 import { defaultReceiver } from './paging.ts';
 
 export function escalationPorts(ports: {
@@ -44,13 +44,4 @@ export function escalationPorts(ports: {
     },
     pagesOf: pagesBegunWith,
   };
-}
-
-/** The schedule of that name as the Organization sees it: its own before the Sovereign's. */
-function scheduleOf(catalog: Pick<Catalog, 'resources'>, name: string, organization: string | undefined) {
-  const named = catalog.resources<OnCallSchedule>(onCallScheduleKind).filter(({ metadata }) => metadata.name === name);
-  return (
-    named.find(({ provenance }) => organization !== undefined && provenance.organization === organization) ??
-    named.find(({ provenance }) => provenance.organization === undefined)
-  );
 }

@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts';
 import type { CliIo } from './io.ts';
 
 export type Item = Record<string, unknown>;
+type Query = Readonly<Record<string, string | undefined>>;
 export interface ItemPage {
   items: Item[];
   next?: string;
@@ -34,17 +35,20 @@ export class Client {
     this.#io = io;
   }
 
-  async get<T = Item>(path: string, query: Record<string, string | undefined> = {}): Promise<T> {
-    const search = new URLSearchParams(
-      Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined),
-    );
+  async get<T = Item>(path: string, query: Query = {}): Promise<T> {
     const limit = path.endsWith('/verify') ? verifyLimitMs : requestLimitMs;
-    const response = await this.#send('GET', `${path}${search.size > 0 ? `?${search}` : ''}`, {}, limit);
+    const response = await this.#send('GET', `${path}${searchOf(query)}`, {}, limit);
     return (await this.#read(response)) as T;
   }
 
+  /** What is not JSON: a calendar. */
+  async text(path: string, query: Query = {}): Promise<string> {
+    const response = await this.#send('GET', `${path}${searchOf(query)}`, {}, requestLimitMs);
+    return response.ok ? response.text() : String(await this.#read(response));
+  }
+
   /** Every item of a list, page by page, up to `limit`. */
-  async list(path: string, query: Record<string, string | undefined>, limit: number): Promise<Item[]> {
+  async list(path: string, query: Query, limit: number): Promise<Item[]> {
     const items: Item[] = [];
     let after: string | undefined;
     do {
@@ -154,6 +158,13 @@ export class Client {
     if (response.ok) return body;
     throw problemError(body, response.status, this.#connection);
   }
+}
+
+function searchOf(query: Query): string {
+  const search = new URLSearchParams(
+    Object.entries(query).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+  return search.size > 0 ? `?${search}` : '';
 }
 
 function problemError(body: unknown, status: number, { token, from }: Connection): CatalystError {

@@ -3,6 +3,7 @@ import type { Client, Item } from './client.ts';
 import { connect, type GetFlags, requireNoun } from './get.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
 import { incidentRunbook, type Noun, nounOf } from './nouns.ts';
+import { printShifts } from './on-call.ts';
 import { type ColourChoice, type Printable, printData, wantsColour } from './printers/print.ts';
 import { age, colourOf, renderTable, safe } from './printers/table.ts';
 
@@ -62,6 +63,7 @@ async function describeItem(noun: Noun, item: Item, client: Client, colour: bool
   }
   if (noun.singular === 'incident') await runbooks(`${noun.path}/${name}/runbooks`, client, colour, io);
   if (noun.singular === 'incident') await history('Timeline', `${noun.path}/${name}/timeline`, client, io);
+  if (noun.singular === 'on-call') await printShifts(name, client, io);
   if (noun.singular === 'run') await history('Journal', `${noun.path}/${name}/journal`, client, io);
 }
 

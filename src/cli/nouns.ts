@@ -154,6 +154,25 @@ export const nouns: readonly Noun[] = [
     watch: { kinds: ['catalog.'], ids: (entry) => [text((entry.data as Item | null)?.name)] },
   },
   {
+    singular: 'on-call',
+    plural: 'on-call',
+    aliases: ['oncall'],
+    path: '/api/v1/on-call',
+    nameOf: (item) => String(item.name),
+    columns: [
+      field('NAME', 'name'),
+      organization,
+      field('NOW', 'person'),
+      { header: 'UNTIL', value: (item) => minute(item.until) },
+      { header: 'NEXT', value: (item) => text((item.next as Item | undefined)?.person) ?? '' },
+      field('BY', 'by', { wide: true }),
+      field('TIME-ZONE', 'timeZone', { wide: true }),
+      { header: 'PEOPLE', value: (item) => (Array.isArray(item.people) ? item.people.join(', ') : ''), wide: true },
+    ],
+    filters: {},
+    watch: { kinds: ['catalog.'], ids: (entry) => [text((entry.data as Item | null)?.name)] },
+  },
+  {
     singular: 'decision',
     plural: 'decisions',
     aliases: ['decision', 'dec'],
@@ -258,6 +277,11 @@ function fixed({ count, of }: Item): string {
 
 export function nounOf(word: string): Noun | undefined {
   return nouns.find((noun) => noun.plural === word || noun.aliases.includes(word));
+}
+
+/** `2026-01-05T09:00:00.000Z` becomes `2026-01-05T09:00Z`: shifts begin on the minute. */
+function minute(time: unknown): string {
+  return typeof time === 'string' ? time.replace(/:\d\d\.\d+Z$/, 'Z') : '';
 }
 
 /** `0.9995` becomes `99.95%`. */

@@ -7,7 +7,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
   const noun = () =>
     new Argument(
       '<what>',
-      'alerts, deadletters, incidents, runs, runbooks, slos, decisions, approvals, pages or record',
+      'alerts, deadletters, incidents, runs, runbooks, slos, on-call, decisions, approvals, pages or record',
     );
   remote(
     program
@@ -34,6 +34,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       examples(
         ['catalyst-sre get incidents --state Open', 'what nobody has taken yet'],
         ['catalyst-sre get runs -w', 'runs, and every change of one'],
+        ['catalyst-sre get on-call', 'who is called, until when, and who comes next'],
         ['catalyst-sre get decisions --alert ID -o wide', 'why nothing was done about an alert'],
         ['catalyst-sre get record --incident ID -o json', 'the record of an incident, for a report'],
       ),
@@ -105,6 +106,32 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
     .addHelpText('after', examples(['catalyst-sre incident note ID -m "network team informed"', 'for who takes over']))
     .action(async (id: string, flags) =>
       finish(await (await import('./act.ts')).act('incident', 'notes', [id], { text: flags.text }, flags, io)),
+    );
+}
+
+export function addOnCall(program: Command, { io, finish }: ProgramContext): void {
+  const onCall = program
+    .command('on-call')
+    .summary('export who is on call as a calendar')
+    .description('Works with on-call schedules; get on-call and describe on-call show them.');
+  remote(
+    onCall
+      .command('export')
+      .summary('print a schedule as iCalendar')
+      .description('Prints the shifts of four months as iCalendar, for any calendar program.'),
+  )
+    .argument('<name>', 'name of the schedule')
+    .option('--person <name>', "only this person's shifts")
+    .option('--organization <name>', 'whose schedule, where several have the name')
+    .addHelpText(
+      'after',
+      examples(
+        ['catalyst-sre on-call export sre', 'write it into a file with the shell, and import that'],
+        ['catalyst-sre on-call export sre --person mira', 'my own shifts'],
+      ),
+    )
+    .action(async (name: string, flags) =>
+      finish(await (await import('./on-call.ts')).exportCalendar(name, flags, io)),
     );
 }
 

@@ -5,7 +5,7 @@
 import { Argument, Command } from 'commander';
 import { addFailover, addGate } from './program-failover.ts';
 import { colour, examples, output, type ProgramContext, remote, several, speed } from './program-parts.ts';
-import { addAudit, addIncident, addLogin, addRead, addRun } from './program-remote.ts';
+import { addAudit, addIncident, addLogin, addOnCall, addRead, addRun } from './program-remote.ts';
 import { addWitness } from './program-witness.ts';
 import type { ProbeOptions, ServeOptions } from './registry.ts';
 
@@ -34,6 +34,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 4 verification fai
   addRead(program, context);
   addIncident(program, context);
   addRun(program, context);
+  addOnCall(program, context);
   addRunbook(program, context);
   addDrill(program, context);
   addWitness(program, context);

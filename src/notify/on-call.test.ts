@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { OnCallScheduleSpec } from '../catalog/kinds/on-call-schedule.ts';
-import { onCallAt, shiftsBetween } from './on-call.ts';
+import { onCallAt, onCallFrom, shiftsBetween } from './on-call.ts';
 
 const at = (text: string) => Date.parse(text);
 const weekly: OnCallScheduleSpec = {
@@ -97,6 +97,43 @@ test('an override goes before the rotations, and the later one before the earlie
       ['mira', 'week'],
     ],
   );
+});
+
+test('it says until when somebody is on call, and who comes next', () => {
+  const when = (text: string, schedule = weekly) => {
+    const { person, until, next } = onCallFrom(schedule, at(text));
+    const time = (ms: number | undefined) => ms && new Date(ms).toISOString();
+    return [person, time(until), next?.person, time(next?.from)];
+  };
+  const handover = '2026-01-12T08:00:00.000Z';
+  assert.deepEqual(when('2026-01-06T00:00:00Z'), ['mira', handover, 'jo', handover]);
+  assert.deepEqual(
+    when('2026-01-01T00:00:00Z'),
+    [undefined, '2026-01-05T08:00:00.000Z', 'mira', '2026-01-05T08:00:00.000Z'],
+    'nobody yet',
+  );
+  const [rotation] = weekly.rotations;
+  assert.ok(rotation);
+  const slow = { ...weekly, rotations: [{ ...rotation, length: 8 }] };
+  assert.deepEqual(when('2026-01-06T00:00:00Z', slow).slice(1, 3), ['2026-03-02T08:00:00.000Z', 'jo'], 'in weeks');
+  const alone = { ...weekly, rotations: [{ ...rotation, people: ['mira'] }] };
+  assert.deepEqual(when('2026-01-06T00:00:00Z', alone), ['mira', undefined, undefined, undefined]);
+  const during = { days: ['Tuesday' as const], from: '09:00', to: '17:00' };
+  const office = { ...weekly, rotations: [{ ...rotation, during }] };
+  assert.deepEqual(
+    when('2026-01-06T10:00:00Z', office),
+    ['mira', '2026-01-06T16:00:00.000Z', 'jo', '2026-01-13T08:00:00.000Z'],
+    'then nobody, and then another',
+  );
+  const overridden = {
+    ...weekly,
+    overrides: [
+      { person: 'mira', from: '2026-01-07T09:00', to: '2026-01-08T09:00' },
+      { person: 'sam', from: '2026-01-08T09:00', to: '2026-01-09T09:00' },
+    ],
+  };
+  const swap = '2026-01-08T08:00:00.000Z';
+  assert.deepEqual(when('2026-01-06T00:00:00Z', overridden), ['mira', swap, 'sam', swap], 'one person, two shifts');
 });
 
 test('shifts say what asking at each moment says, without overlap', () => {

@@ -1,0 +1,34 @@
+/** Who is on call, as a calendar and as the shifts to come. */
+import type { Client, Item } from './client.ts';
+import type { ConnectionFlags } from './connection.ts';
+import { connect } from './get.ts';
+import { type CliIo, type ExitCode, exitCodes } from './io.ts';
+import { renderTable } from './printers/table.ts';
+
+export interface ScheduleFlags extends ConnectionFlags {
+  organization?: string;
+  person?: string;
+}
+
+/** Writes the calendar to standard output. */
+export async function exportCalendar(name: string, flags: ScheduleFlags, io: CliIo): Promise<ExitCode> {
+  const client = await connect(flags, io);
+  const { organization, person } = flags;
+  const calendar = await client.text(`/api/v1/on-call/${encodeURIComponent(name)}.ics`, { organization, person });
+  // A line of a calendar ends with CR LF, and the LF is added on the way out.
+  io.out(calendar.replace(/\n$/, ''));
+  return exitCodes.done;
+}
+
+/** The shifts of the next four weeks, for `describe`. */
+export async function printShifts(name: string, client: Client, io: CliIo): Promise<void> {
+  const { items } = await client.get<{ items: Item[] }>(`/api/v1/on-call/${encodeURIComponent(name)}/shifts`);
+  io.out(`Shifts:${items.length === 0 ? ' <none>' : ''}`);
+  if (items.length === 0) return;
+  const columns = ['from', 'to', 'person', 'by'].map((key) => ({
+    header: key.toUpperCase(),
+    value: (item: Item) => String(item[key]),
+  }));
+  for (const line of renderTable(columns, items, { wide: false, colour: false, now: io.clock.now() }).lines)
+    io.out(`  ${line}`);
+}
