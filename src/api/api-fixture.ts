@@ -140,6 +140,8 @@ const exampleSlo = (name: string, organization?: string): SloDetail => ({
   description: undefined,
   service: 'shop',
   organization,
+  handbook: [],
+  organizations: organization === undefined ? [] : [organization],
   objective: 0.999,
   window: '30d',
   state: 'OK',

@@ -145,9 +145,19 @@ export interface SloSummary extends SloStanding {
   service: string;
   /** Whose document it is; undefined for the Sovereign's. */
   organization: string | undefined;
+  /** Sections of the handbook it comes from: `9.1`. Empty for what is not the handbook's. */
+  handbook: readonly string[];
+  /** Organizations that have a budget of it, of those its reader may see. */
+  organizations: readonly string[];
   /** Undefined where the document cannot be worked out. */
   objective?: number;
   window: string;
+}
+export interface SloFilter {
+  state?: SloSummary['state'] | undefined;
+  service?: string | undefined;
+  /** As this Organization would see them: its own objectives, and of the Sovereign's only its budgets. */
+  ofOrganization?: string | undefined;
 }
 export interface SloDetail extends SloSummary {
   description: string | undefined;
@@ -195,11 +205,7 @@ export interface Incidents extends ReadModel<IncidentSummary, IncidentFilter> {
 /** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
 export type Runbooks = ReadModel<RunbookSummary, Record<never, never>, RunbookDetail>;
 /** By name; an Organization sees its own objectives and, of the Sovereign's, the budgets of its namespaces. */
-export type Slos = ReadModel<
-  SloSummary,
-  { state?: SloSummary['state'] | undefined; service?: string | undefined },
-  SloDetail
->;
+export type Slos = ReadModel<SloSummary, SloFilter, SloDetail>;
 /** By name; an Organization sees its own schedules and the Sovereign's, and its own where both have the name. */
 export interface OnCalls extends ReadModel<OnCallSummary, Record<never, never>, OnCallDetail> {
   /** Undefined where there is no such schedule. */

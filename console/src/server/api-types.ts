@@ -268,6 +268,100 @@ export type OnCallShift = {
   "to": string;
 };
 
+/** How a service level objective stands, by the worst of its budgets. */
+export type Slo = {
+  /** Name of the objective. */
+  "name": string;
+  /** What it is about. */
+  "title": string;
+  /** Service it belongs to. */
+  "service": string;
+  /** Organization whose objective it is; absent for those of the Sovereign. */
+  "organization"?: string;
+  /** Sections of the SRE handbook it comes from. */
+  "handbook": (string)[];
+  /** Organizations that have a budget of it, as far as the reader may see them. */
+  "organizations": (string)[];
+  /** Share of good events or moments it asks for, 0 to 1; absent where it cannot be worked out. */
+  "objective"?: number;
+  /** Rolling window of its error budget: 30d. */
+  "window": string;
+  /** OK; Burning, which is faster than the budget allows; Exhausted, when nothing of the budget is left; NoData, when nothing is known. */
+  "state": "OK" | "Burning" | "Exhausted" | "NoData";
+  /** Why it stands so, and what to do where nothing is known. */
+  "sentence": string;
+  /** Share of good events or moments over the last five minutes, 0 to 1. */
+  "sli"?: number;
+  /** Share of the error budget that is left: 1 is all of it, below 0 it is overspent. */
+  "budgetLeft"?: number;
+  /** Burn rates, shortest window first. */
+  "burnRates": ({
+    /** Window: 1h. */
+    "window": string;
+    /** How many times faster than the budget allows: 1 spends it exactly in its window. */
+    "rate": number;
+  })[];
+};
+
+/** How a service level objective stands, with each of its budgets. */
+export type SloDetail = {
+  /** Name of the objective. */
+  "name": string;
+  /** What it is about. */
+  "title": string;
+  /** Service it belongs to. */
+  "service": string;
+  /** Organization whose objective it is; absent for those of the Sovereign. */
+  "organization"?: string;
+  /** Sections of the SRE handbook it comes from. */
+  "handbook": (string)[];
+  /** Organizations that have a budget of it, as far as the reader may see them. */
+  "organizations": (string)[];
+  /** Share of good events or moments it asks for, 0 to 1; absent where it cannot be worked out. */
+  "objective"?: number;
+  /** Rolling window of its error budget: 30d. */
+  "window": string;
+  /** OK; Burning, which is faster than the budget allows; Exhausted, when nothing of the budget is left; NoData, when nothing is known. */
+  "state": "OK" | "Burning" | "Exhausted" | "NoData";
+  /** Why it stands so, and what to do where nothing is known. */
+  "sentence": string;
+  /** Share of good events or moments over the last five minutes, 0 to 1. */
+  "sli"?: number;
+  /** Share of the error budget that is left: 1 is all of it, below 0 it is overspent. */
+  "budgetLeft"?: number;
+  /** Burn rates, shortest window first. */
+  "burnRates": ({
+    /** Window: 1h. */
+    "window": string;
+    /** How many times faster than the budget allows: 1 spends it exactly in its window. */
+    "rate": number;
+  })[];
+  /** What is measured. */
+  "description"?: string;
+  /** Its budgets, worst first. */
+  "budgets": ({
+    /** Labels whose combination has this budget. */
+    "labels": Record<string, string>;
+    /** Organization it belongs to; absent for the Sovereign itself. */
+    "organization"?: string;
+    /** OK; Burning, which is faster than the budget allows; Exhausted, when nothing of the budget is left; NoData, when nothing is known. */
+    "state": "OK" | "Burning" | "Exhausted" | "NoData";
+    /** Why it stands so, and what to do where nothing is known. */
+    "sentence": string;
+    /** Share of good events or moments over the last five minutes, 0 to 1. */
+    "sli"?: number;
+    /** Share of the error budget that is left: 1 is all of it, below 0 it is overspent. */
+    "budgetLeft"?: number;
+    /** Burn rates, shortest window first. */
+    "burnRates": ({
+      /** Window: 1h. */
+      "window": string;
+      /** How many times faster than the budget allows: 1 spends it exactly in its window. */
+      "rate": number;
+    })[];
+  })[];
+};
+
 /** What was done about a delivered alert, or why nothing was. */
 export type Decision = {
   /** Number of the decision. */
