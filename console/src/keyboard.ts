@@ -8,8 +8,8 @@ export const shortcuts = [
   { keys: '/', what: 'search in the list' },
   { keys: 'a', what: 'acknowledge the incident that is open' },
   {
-    keys: 'g then o i r b p n u h d s',
-    what: 'Overview, Incidents, Runs, Runbooks, Approvals, On-call, Audit, Handbook, Drills, Settings',
+    keys: 'g then o i r p b l n u h d s',
+    what: 'Overview, Incidents, Runs, Approvals, Runbooks, SLOs, On-call, Audit, Handbook, Drills, Settings',
   },
   { keys: 't', what: 'light, dark, or as the system' },
   { keys: '?', what: 'this list' },
@@ -21,6 +21,7 @@ const views: Record<string, string> = {
   r: pathTo('runs'),
   b: pathTo('runbooks'),
   p: pathTo('approvals'),
+  l: pathTo('slos'),
   n: pathTo('on-call'),
   u: pathTo('audit'),
   h: pathTo('handbook'),

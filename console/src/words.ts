@@ -1,5 +1,5 @@
 /** How states look: a tone and a shape each, so that none is told by colour alone. */
-import type { Incident, Run } from './server/api-types.ts';
+import type { Incident, Run, Slo } from './server/api-types.ts';
 
 export type Tone = 'bad' | 'warn' | 'good' | 'accent' | 'plain';
 /** Shapes of `ui/Badge.svelte`. */
@@ -31,6 +31,16 @@ export const incidentLooks: Record<Incident['state'], Look> = {
   Mitigated: { tone: 'good', shape: 'eye', word: 'Mitigated' },
   Resolved: { tone: 'good', shape: 'tick', word: 'Resolved' },
 };
+
+export const sloLooks: Record<Slo['state'], Look> = {
+  OK: { tone: 'good', shape: 'tick', word: 'OK' },
+  Burning: { tone: 'warn', shape: 'triangle', word: 'Burning' },
+  Exhausted: { tone: 'bad', shape: 'cross', word: 'Exhausted' },
+  NoData: { tone: 'plain', shape: 'ring', word: 'No data' },
+};
+
+/** A share as people say it: `99.95 %`; no more digits than tell it from its neighbours. */
+export const percent = (share: number, digits = 2) => `${Number((share * 100).toFixed(digits))} %`;
 
 export function runLook(run: Pick<Run, 'state' | 'outcome'>): Look {
   switch (run.outcome ?? run.state) {

@@ -1,9 +1,12 @@
 /** For tests: the API over ports that answer from memory. */
 import { hashEntry, type RecordEntry, type RecordedEntry } from '../audit/record.ts';
+import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import { systemClock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
+import { shareOf } from '../incident/share.ts';
 import type { RunbookExplanation } from '../run/explain.ts';
+import type { IncidentRunbooks } from '../run/incident-runbooks.ts';
 import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummary } from '../run/run-queries.ts';
 import { createLog } from '../telemetry/log.ts';
 import { type AccessToken, hashToken, type Role } from './access.ts';
@@ -101,6 +104,7 @@ export const exampleIncident = (id: string, organization?: string): IncidentSumm
   severity: 'P1',
   state: 'Open',
   openedAt: at,
+  version: 1,
 });
 
 export const exampleRun = (id: string, organization?: string): RunSummary => ({
@@ -136,6 +140,8 @@ const exampleSlo = (name: string, organization?: string): SloDetail => ({
   description: undefined,
   service: 'shop',
   organization,
+  handbook: [],
+  organizations: organization === undefined ? [] : [organization],
   objective: 0.999,
   window: '30d',
   state: 'OK',
@@ -217,6 +223,42 @@ const exampleExplanation = (
     },
   };
 };
+
+function exampleIncidentRunbooks(type: string): IncidentRunbooks {
+  const { name, ...provenance } = exampleRunbook('openbao-sealed');
+  const resource = { metadata: { name }, provenance };
+  return {
+    type,
+    since: at - 90 * 86_400_000,
+    selfHealing: shareOf(1, 4),
+    items: [
+      {
+        name,
+        match: { kind: 'Alert', alertName: type, matchers: 0 },
+        chosen: true,
+        success: shareOf(11, 12),
+        health: { state: 'Good', sentence: '5 of its last 5 runs that acted were verified.' },
+        lastRunAt: at,
+        suppressed: { reason: 'Cooldown', sentence: 'It acted on this target 60s ago.' },
+        sentence: `It is triggered by ${type}.`,
+        runbook: { resource, mode: 'Automatic' } as unknown as CompiledRunbook,
+        lastRuns: [
+          {
+            id: 'r0',
+            state: 'Ended',
+            outcome: 'Succeeded',
+            reason: 'Verified',
+            sentence: 'It holds.',
+            createdAt: at,
+            actedAt: at,
+            endedAt: at,
+          },
+        ],
+        alertId: 'a1',
+      },
+    ],
+  };
+}
 
 /** A drill that has passed as soon as it is looked at. */
 function exampleDrills(): Drills {
@@ -326,7 +368,13 @@ export function createFixture(): Fixture {
       },
       { id: '6', receivedAt: at, source: 'am', problem: 'It is empty.', size: 0, beginning: '' },
     ]),
-    incidents: model(f.incidents),
+    incidents: {
+      ...model(f.incidents),
+      runbooks: async (id, organization) => {
+        const incident = await ports.incidents.find(id, organization);
+        return incident && exampleIncidentRunbooks(incident.type);
+      },
+    },
     runs: {
       ...model(f.runs),
       journal: async () => [{ seq: 1, at, kind: 'Created', data: {} }],

@@ -22,6 +22,7 @@ import type { Api } from './fastify.ts';
 import { Feed } from './feed.ts';
 import { healthRoutes } from './health-routes.ts';
 import { type HookOptions, hookRoutes } from './hook-routes.ts';
+import { incidentRoutes } from './incident-routes.ts';
 import { onCallRoutes } from './on-call-routes.ts';
 import type { ApiPorts } from './ports.ts';
 import { installErrorHandling } from './problem.ts';
@@ -109,6 +110,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
   hookRoutes(app, ports, options.hooks);
   app.register(async (scope: Api) => {
     readRoutes(scope, ports);
+    incidentRoutes(scope, ports);
     onCallRoutes(scope, ports.onCall, options.clock);
     commandRoutes(scope, ports);
     explainRoutes(scope, ports);

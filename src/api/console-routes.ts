@@ -14,6 +14,7 @@ export const consoleViews = [
   'runs',
   'runbooks',
   'approvals',
+  'slos',
   'on-call',
   'audit',
   'handbook',

@@ -3,7 +3,10 @@
  * from. Routes hold the views themselves, because Fastify compiles references far more slowly.
  */
 import type { Api } from './fastify.ts';
-import { namedViews } from './views.ts';
+import { incidentViews } from './incident-views.ts';
+import { namedViews as views } from './views.ts';
+
+const namedViews = { ...views, ...incidentViews };
 
 type JsonObject = Record<string, unknown>;
 

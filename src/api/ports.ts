@@ -6,9 +6,11 @@
  */
 import type { RecordedEntry } from '../audit/record.ts';
 import type { ChainVerdict, RecordFilter } from '../audit/record-store.ts';
+import type { ResolvedHow } from '../incident/incident.ts';
 import type { Json } from '../integrations/contract.ts';
 import type { RunbookExplanation } from '../run/explain.ts';
 import type { ExplainRequest } from '../run/explain-service.ts';
+import type { IncidentRunbooks } from '../run/incident-runbooks.ts';
 import type {
   ApprovalSummary,
   DecisionSummary,
@@ -94,6 +96,12 @@ export interface IncidentSummary {
   resolvedAt?: number | undefined;
   resolvedBy?: string | undefined;
   resolution?: string | undefined;
+  resolvedHow?: ResolvedHow | undefined;
+  mergedInto?: string | undefined;
+  splitFrom?: string | undefined;
+  causedBy?: string | undefined;
+  causedBySentence?: string | undefined;
+  version: number;
 }
 export interface IncidentFilter {
   state?: IncidentSummary['state'] | undefined;
@@ -137,9 +145,19 @@ export interface SloSummary extends SloStanding {
   service: string;
   /** Whose document it is; undefined for the Sovereign's. */
   organization: string | undefined;
+  /** Sections of the handbook it comes from: `9.1`. Empty for what is not the handbook's. */
+  handbook: readonly string[];
+  /** Organizations that have a budget of it, of those its reader may see. */
+  organizations: readonly string[];
   /** Undefined where the document cannot be worked out. */
   objective?: number;
   window: string;
+}
+export interface SloFilter {
+  state?: SloSummary['state'] | undefined;
+  service?: string | undefined;
+  /** As this Organization would see them: its own objectives, and of the Sovereign's only its budgets. */
+  ofOrganization?: string | undefined;
 }
 export interface SloDetail extends SloSummary {
   description: string | undefined;
@@ -180,15 +198,14 @@ export interface ReadModel<Summary, Filter = Record<never, never>, Detail = Summ
 }
 
 export type Alerts = ReadModel<AlertSummary, AlertFilter>;
-export type Incidents = ReadModel<IncidentSummary, IncidentFilter>;
+export interface Incidents extends ReadModel<IncidentSummary, IncidentFilter> {
+  /** Undefined where there is no such incident in the slice. */
+  runbooks(id: string, organization: string | undefined): Promise<IncidentRunbooks | undefined>;
+}
 /** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
 export type Runbooks = ReadModel<RunbookSummary, Record<never, never>, RunbookDetail>;
 /** By name; an Organization sees its own objectives and, of the Sovereign's, the budgets of its namespaces. */
-export type Slos = ReadModel<
-  SloSummary,
-  { state?: SloSummary['state'] | undefined; service?: string | undefined },
-  SloDetail
->;
+export type Slos = ReadModel<SloSummary, SloFilter, SloDetail>;
 /** By name; an Organization sees its own schedules and the Sovereign's, and its own where both have the name. */
 export interface OnCalls extends ReadModel<OnCallSummary, Record<never, never>, OnCallDetail> {
   /** Undefined where there is no such schedule. */

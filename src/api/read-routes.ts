@@ -106,6 +106,12 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
     filters: {
       state: maybe(words(sloStates, 'Only those that stand so.')),
       service: maybe(Type.String({ description: 'Only those of this service.', maxLength: 253 })),
+      ofOrganization: maybe(
+        Type.String({
+          description: 'As this Organization sees them: its own, and of the others only its budgets.',
+          maxLength: 63,
+        }),
+      ),
     },
     present: (slo) => slo,
     presentDetail: (slo) => slo,

@@ -16,6 +16,7 @@ const organization = maybe(text('Organization it belongs to; absent for the Sove
 
 export const alertStates = ['Firing', 'Resolved', 'Superseded'] as const;
 export const incidentStates = ['Open', 'Acknowledged', 'Mitigated', 'Resolved'] as const;
+export const resolutions = ['Verified', 'Checked', 'Person', 'Forced', 'Merged', 'FalseAlarm'] as const;
 export const severities = ['P1', 'P2', 'P3', 'P4'] as const;
 export const runStates = ['Pending', 'AwaitingApproval', 'Running', 'RollingBack', 'Ended'] as const;
 export const runOutcomes = [
@@ -31,7 +32,8 @@ export const approvalStates = ['Pending', 'Approved', 'Rejected', 'Expired'] as 
 export const sloStates = ['OK', 'Burning', 'Exhausted', 'NoData'] as const;
 export const pageStates = ['Pending', 'Delivered', 'Failed'] as const;
 export const modes = ['Suggest', 'Approval', 'Automatic'] as const;
-export { words };
+/** The bricks of a view, for the other files of views. */
+export { count, id, json, maybe, organization, text, time, words };
 
 export const Alert = Type.Object(
   {
@@ -84,6 +86,17 @@ export const Incident = Type.Object(
     resolvedAt: maybe(time('When it was resolved.')),
     resolvedBy: maybe(text('Who, or what, resolved it.')),
     resolution: maybe(text('How it was resolved.')),
+    resolvedHow: maybe(
+      words(
+        resolutions,
+        'On whose word: Verified, a run verified its fix; Checked, its alerts were found not to fire; Person; Forced, while alerts fired; Merged; FalseAlarm.',
+      ),
+    ),
+    mergedInto: maybe(id('incident that goes on in its place')),
+    splitFrom: maybe(id('incident its alerts were taken out of')),
+    causedBy: maybe(id('incident it follows from')),
+    causedBySentence: maybe(text('Why it is thought to follow from that one.')),
+    version: count('Grows with each change; send it along to change only what you saw.'),
   },
   { description: 'Something that is wrong, and what is done about it.' },
 );
@@ -163,6 +176,10 @@ const sloProperties = {
   title: text('What it is about.'),
   service: text('Service it belongs to.'),
   organization: maybe(text('Organization whose objective it is; absent for those of the Sovereign.')),
+  handbook: Type.Array(text('Section: 9.1.'), { description: 'Sections of the SRE handbook it comes from.' }),
+  organizations: Type.Array(text('Name of an Organization.'), {
+    description: 'Organizations that have a budget of it, as far as the reader may see them.',
+  }),
   objective: maybe(share('Share of good events or moments it asks for, 0 to 1; absent where it cannot be worked out.')),
   window: text('Rolling window of its error budget: 30d.'),
   ...standing,
@@ -463,6 +480,8 @@ export const namedViews: Readonly<Record<string, TSchema>> = {
   OnCall,
   OnCallDetail,
   OnCallShift,
+  Slo,
+  SloDetail,
   Decision,
   Approval,
   Page,

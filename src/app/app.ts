@@ -260,7 +260,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const api = await createApi(
       {
         ...createDatabasePorts(database, clock),
-        ...readModels(db, catalog),
+        ...readModels({ db, clock, catalog }),
         slos: sloModel({
           catalog,
           prometheus: integrations.prometheus,

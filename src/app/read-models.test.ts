@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
+import { systemClock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import { readModels } from './read-models.ts';
 
@@ -12,8 +13,14 @@ const runbook = (name: string, organization?: string) =>
 
 test('who looks at the whole Sovereign pages through the runbooks of all, those of one name among them', async () => {
   const all = [runbook('a'), runbook('b', 'acme'), runbook('b', 'globex'), runbook('c')];
-  const catalog = { all: () => all, runbooks: () => [runbook('a')], find: () => undefined };
-  const { runbooks } = readModels(undefined as unknown as Database, catalog);
+  const catalog = {
+    all: () => all,
+    runbooks: () => [runbook('a')],
+    find: () => undefined,
+    incidentTypes: () => [],
+    problems: () => [],
+  };
+  const { runbooks } = readModels({ db: undefined as unknown as Database, clock: systemClock, catalog });
   const seen: string[] = [];
   let after: string | undefined;
   do {

@@ -6,15 +6,26 @@ import { listDeadLetters } from '../alert/delivery-store.ts';
 import type { AlertSummary, ApiPorts, IncidentSummary, RunbookDetail } from '../api/ports.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { CompiledRunbook, CompiledTrigger } from '../catalog/compiled-runbook.ts';
+import type { IncidentType } from '../catalog/kinds/incident-type.ts';
+import type { Clock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import type { Incident } from '../incident/incident.ts';
 import { getIncident, listIncidents } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
+import { runbooksForIncident } from '../run/incident-runbooks.ts';
 import type { ListPage, ListRequest } from '../run/run-queries.ts';
 
 type ReadPorts = Pick<ApiPorts, 'alerts' | 'deadLetters' | 'incidents' | 'runbooks'>;
 
-export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'find' | 'all'>): ReadPorts {
+export interface ReadModelPorts {
+  db: Database;
+  clock: Clock;
+  catalog: Pick<Catalog, 'runbooks' | 'find' | 'all' | 'incidentTypes' | 'problems'>;
+}
+
+export function readModels({ db, clock, catalog }: ReadModelPorts): ReadPorts {
+  const listed = (type: string, organization: string | undefined) =>
+    typeOf(catalog.incidentTypes(), type, organization)?.spec.runbooks ?? [];
   return {
     alerts: {
       list: async ({ after, limit, organization }, filter) => {
@@ -41,6 +52,7 @@ export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'fi
         return pageOf(incidents.map(incidentSummary), limit);
       },
       find: async (id, organization) => visible(await getIncident(db, id), organization, incidentSummary),
+      runbooks: (id, organization) => runbooksForIncident({ db, clock, catalog, listed }, id, organization),
     },
     runbooks: {
       // Who looks at the whole Sovereign sees those of every Organization, too.
@@ -68,6 +80,13 @@ export function readModels(db: Database, catalog: Pick<Catalog, 'runbooks' | 'fi
       },
     },
   };
+}
+
+/** The IncidentType of this name as the Organization sees it: its own before the Sovereign's. */
+function typeOf(types: readonly IncidentType[], name: string, organization: string | undefined) {
+  const named = types.filter(({ metadata }) => metadata.name === name);
+  const owned = (owner: string | undefined) => named.find(({ provenance }) => provenance.organization === owner);
+  return (organization === undefined ? undefined : owned(organization)) ?? owned(undefined);
 }
 
 /** Without the keys nobody gave a value. */
@@ -98,39 +117,21 @@ function alertSummary(alert: Alert): AlertSummary {
   return summary;
 }
 
+/** Without what only the loops of the server need. */
 function incidentSummary(incident: Incident): IncidentSummary {
   const {
-    id,
-    organization,
-    type,
-    title,
-    severity,
-    state,
-    openedAt,
-    respondBy,
-    acknowledgedAt,
-    acknowledgedBy,
-    mitigatedAt,
-    resolvedAt,
-    resolvedBy,
-    resolution,
+    correlationKey: _key,
+    clockFrom: _clock,
+    escalatedAt: _escalated,
+    escalateAt: _escalate,
+    escalationStep: _step,
+    checkAt: _check,
+    checkOutcome: _outcome,
+    checkSentence: _sentence,
+    clearSince: _clear,
+    ...summary
   } = incident;
-  return {
-    id,
-    organization,
-    type,
-    title,
-    severity,
-    state,
-    openedAt,
-    respondBy,
-    acknowledgedAt,
-    acknowledgedBy,
-    mitigatedAt,
-    resolvedAt,
-    resolvedBy,
-    resolution,
-  };
+  return summary;
 }
 
 function pageOfRunbooks(runbooks: readonly CompiledRunbook[], { after, limit }: ListRequest): ListPage<RunbookDetail> {

@@ -60,6 +60,16 @@ describe('objectives as the API shows them', () => {
       left('common', 'globex-prod', '-1'),
     ]);
     assert.equal((await model.find('common', undefined))?.state, 'Exhausted');
+    const { items } = await model.list(
+      { limit: 9, after: undefined, organization: undefined },
+      { ofOrganization: 'acme' },
+    );
+    assert.deepEqual(
+      items.map(({ state, organizations }) => [state, organizations]),
+      [['OK', ['acme']]],
+    );
+    const asAnother = { limit: 9, after: undefined, organization: 'acme' };
+    assert.deepEqual((await model.list(asAnother, { ofOrganization: 'globex' })).items, []);
     const own = await model.find('common', 'acme');
     assert.equal(own?.state, 'OK');
     assert.deepEqual(

@@ -39,8 +39,10 @@ export function sloModel(ports: SloPorts): Slos {
     ].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   };
   return {
-    list: async ({ after, limit, organization }, { state, service }) => {
-      const all = (await seenBy(organization)).filter(
+    list: async ({ after, limit, organization }, { state, service, ofOrganization }) => {
+      // Whoever sees one Organization sees nothing as another.
+      if (organization !== undefined && (ofOrganization ?? organization) !== organization) return { items: [] };
+      const all = (await seenBy(organization ?? ofOrganization)).filter(
         (slo) =>
           (state === undefined || slo.state === state) &&
           (service === undefined || slo.service === service) &&
@@ -96,7 +98,7 @@ function compileAll(catalog: SloPorts['catalog']): Compiled {
 }
 
 function presentWithout({ resource, sentence }: Compiled['without'][number]): SloDetail {
-  const { title, description, service, window = defaultWindow } = resource.spec;
+  const { title, description, service, handbook = [], window = defaultWindow } = resource.spec;
   const { organization } = resource.provenance;
   const budget = { ...noData({}, sentence), organization };
   const { labels: _, ...standing } = budget;
@@ -105,6 +107,8 @@ function presentWithout({ resource, sentence }: Compiled['without'][number]): Sl
     title,
     description: description?.trim(),
     service,
+    handbook,
+    organizations: organization === undefined ? [] : [organization],
     window,
     ...standing,
     budgets: [budget],
@@ -130,6 +134,8 @@ function present(
     description: slo.spec.description?.trim(),
     service: slo.spec.service,
     organization: owner,
+    handbook: slo.spec.handbook ?? [],
+    organizations: [...new Set(budgets.flatMap((budget) => budget.organization ?? []))].sort(),
     objective: Number(write(slo.objective)),
     window: windowText(slo.window),
     ...status,

@@ -1,5 +1,5 @@
 /** Which runbook answers an alert. Pure: the same alert and catalog always give the same answer, with reasons. */
-import type { CompiledRunbook } from './compiled-runbook.ts';
+import type { CompiledRunbook, LabelMatcher } from './compiled-runbook.ts';
 
 /** Words of the closed list of reasons that decisions are recorded with. */
 export type MatchReason = 'RunStarted' | 'OtherRunbookChosen' | 'NoRunbook';
@@ -64,18 +64,23 @@ function candidateOf(
   const owner = runbook.resource.provenance.organization;
   if (owner !== undefined && owner !== organization)
     return { runbook, name, held: undefined, sentence: `It belongs to the Organization ${owner}.` };
-  let held: number | undefined;
-  let failed = '';
-  for (const { matchers } of triggers) {
-    const miss = matchers.find((m) => !m.matches(labels));
-    if (miss) failed ||= `${miss.label}${miss.operator}${JSON.stringify(miss.value)}`;
-    else held = Math.max(held ?? 0, matchers.length);
-  }
+  const held = mostHeld(triggers, labels);
+  const miss = triggers.flatMap(({ matchers }) => matchers.find((m) => !m.matches(labels)) ?? [])[0];
+  const failed = miss && `${miss.label}${miss.operator}${JSON.stringify(miss.value)}`;
   const sentence =
     held === undefined
       ? `The matcher ${failed} does not hold.`
       : `It names ${alertName}, and its matchers hold (${held}).`;
   return { runbook, name, held, sentence };
+}
+
+/** How many matchers of the closest trigger hold; undefined where none matches. */
+export function mostHeld(
+  triggers: readonly { matchers: readonly LabelMatcher[] }[],
+  labels: Readonly<Record<string, string>>,
+): number | undefined {
+  const holding = triggers.filter(({ matchers }) => matchers.every((m) => m.matches(labels)));
+  return holding.length === 0 ? undefined : Math.max(...holding.map(({ matchers }) => matchers.length));
 }
 
 const ownFirst = (c: Candidate) => (c.runbook.resource.provenance.organization === undefined ? 0 : 1);

@@ -2,9 +2,9 @@
 import type { Client, Item } from './client.ts';
 import { connect, type GetFlags, requireNoun } from './get.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
-import { type Noun, nounOf } from './nouns.ts';
+import { incidentRunbook, type Noun, nounOf } from './nouns.ts';
 import { printShifts } from './on-call.ts';
-import { type ColourChoice, printData, wantsColour } from './printers/print.ts';
+import { type ColourChoice, type Printable, printData, wantsColour } from './printers/print.ts';
 import { age, colourOf, renderTable, safe } from './printers/table.ts';
 
 /** Related things shown: as many as fit a screen or two. */
@@ -61,12 +61,20 @@ async function describeItem(noun: Noun, item: Item, client: Client, colour: bool
     if (!rows) continue;
     section(title, await client.list(rows.path, { [by]: name }, relatedLimit), rows, colour, io);
   }
+  if (noun.singular === 'incident') await runbooks(`${noun.path}/${name}/runbooks`, client, colour, io);
   if (noun.singular === 'incident') await history('Timeline', `${noun.path}/${name}/timeline`, client, io);
   if (noun.singular === 'on-call') await printShifts(name, client, io);
   if (noun.singular === 'run') await history('Journal', `${noun.path}/${name}/journal`, client, io);
 }
 
-function section(title: string, items: readonly Item[], noun: Noun, colour: boolean, io: CliIo): void {
+/** The runbooks for an incident, best first, each with why; `runbook explain` says what one would do now. */
+async function runbooks(path: string, client: Client, colour: boolean, io: CliIo): Promise<void> {
+  const { items } = await client.get<{ items: Item[] }>(path);
+  section('Runbooks', items, incidentRunbook, colour, io);
+  for (const item of items) io.out(`  ${safe(item.rank)}. ${safe(item.name)}: ${safe(item.sentence)}`);
+}
+
+function section(title: string, items: readonly Item[], noun: Printable, colour: boolean, io: CliIo): void {
   io.out(`${title}:${items.length === 0 ? ' <none>' : ''}`);
   if (items.length === 0) return;
   for (const line of renderTable(noun.columns, items, { wide: false, colour, now: io.clock.now() }).lines)

@@ -251,6 +251,30 @@ export const nouns: readonly Noun[] = [
   },
 ];
 
+/** A runbook for an incident. */
+export const incidentRunbook: Printable = {
+  singular: 'runbook',
+  nameOf: (item) => String(item.name),
+  columns: [
+    field('RANK', 'rank'),
+    field('RUNBOOK', 'name'),
+    field('MATCH', 'match'),
+    { header: 'FIXED', value: ({ success }) => fixed(success as Item) },
+    { header: 'HEALTH', value: ({ health }) => String((health as Item)?.state ?? '') },
+    { header: 'HELD-BY', value: ({ suppressed }) => String((suppressed as Item | undefined)?.reason ?? '') },
+    { header: 'COMMIT', value: (item) => String(item.revision ?? '').slice(0, 12) || String(item.source ?? '') },
+    {
+      header: 'LAST-RUN',
+      value: ({ lastRuns }, now) => age((Array.isArray(lastRuns) ? lastRuns : [])[0]?.createdAt, now),
+    },
+  ],
+};
+
+/** `11 of 12` */
+function fixed({ count, of }: Item): string {
+  return `${count} of ${of}`;
+}
+
 export function nounOf(word: string): Noun | undefined {
   return nouns.find((noun) => noun.plural === word || noun.aliases.includes(word));
 }

@@ -12,6 +12,7 @@ import { openEmbedded } from './embedded.ts';
 import * as spine from './migrations/0001-spine.ts';
 import * as sessions from './migrations/0002-sessions.ts';
 import * as escalation from './migrations/0003-escalation.ts';
+import * as incidents from './migrations/0004-incidents.ts';
 import type { Database, Tables } from './tables.ts';
 
 /** Migrations in order. A released one is never edited. */
@@ -19,6 +20,7 @@ const migrations: Record<string, Migration> = {
   '0001-spine': spine,
   '0002-sessions': sessions,
   '0003-escalation': escalation,
+  '0004-incidents': incidents,
 };
 
 export type DatabaseLocation =

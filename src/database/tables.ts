@@ -56,7 +56,7 @@ export interface IncidentTable {
   mitigated_at: Nullable<Date>;
   resolved_at: Nullable<Date>;
   resolved_by: Nullable<string>;
-  resolved_how: Nullable<'Verified' | 'Checked' | 'Person' | 'Forced'>;
+  resolved_how: Nullable<'Verified' | 'Checked' | 'Person' | 'Forced' | 'Merged' | 'FalseAlarm'>;
   resolution: Nullable<string>;
   clock_from: Date;
   respond_by: Date;
@@ -68,6 +68,20 @@ export interface IncidentTable {
   check_sentence: Nullable<string>;
   clear_since: Nullable<Date>;
   version: Generated<number>;
+  merged_into: Nullable<string>;
+  split_from: Nullable<string>;
+  caused_by: Nullable<string>;
+  caused_by_sentence: Nullable<string>;
+}
+
+export interface IncidentAliasTable {
+  key: string;
+  incident_id: string;
+}
+
+export interface IncidentRunTable {
+  incident_id: string;
+  run_id: string;
 }
 
 export interface DecisionTable {
@@ -214,6 +228,8 @@ export interface Tables {
   delivery: DeliveryTable;
   alert: AlertTable;
   incident: IncidentTable;
+  incident_alias: IncidentAliasTable;
+  incident_run: IncidentRunTable;
   decision: DecisionTable;
   run: RunTable;
   run_entry: RunEntryTable;

@@ -313,6 +313,10 @@ function newIncident(
     checkOutcome: undefined,
     checkSentence: undefined,
     clearSince: undefined,
+    mergedInto: undefined,
+    splitFrom: undefined,
+    causedBy: undefined,
+    causedBySentence: undefined,
     version: 1,
   };
 }

@@ -42,7 +42,8 @@ export async function saveIncidents(tx: Tx, incidents: readonly Incident[]): Pro
       escalated_at = excluded.escalated_at, escalate_at = excluded.escalate_at,
       escalation_step = excluded.escalation_step,
       check_at = excluded.check_at, check_outcome = excluded.check_outcome, check_sentence = excluded.check_sentence,
-      clear_since = excluded.clear_since, version = excluded.version`.execute(tx);
+      clear_since = excluded.clear_since, version = excluded.version, merged_into = excluded.merged_into,
+      caused_by = excluded.caused_by, caused_by_sentence = excluded.caused_by_sentence`.execute(tx);
 }
 
 /**
@@ -149,6 +150,10 @@ function incidentOf(row: Selectable<IncidentTable>): Incident {
     checkSentence: row.check_sentence ?? undefined,
     clearSince: row.clear_since?.getTime(),
     version: row.version,
+    mergedInto: row.merged_into ?? undefined,
+    splitFrom: row.split_from ?? undefined,
+    causedBy: row.caused_by ?? undefined,
+    causedBySentence: row.caused_by_sentence ?? undefined,
   };
 }
 
@@ -179,6 +184,10 @@ function rowOf(incident: Incident): Record<keyof IncidentTable, string | number 
     check_sentence: incident.checkSentence,
     clear_since: iso(incident.clearSince),
     version: incident.version,
+    merged_into: incident.mergedInto,
+    split_from: incident.splitFrom,
+    caused_by: incident.causedBy,
+    caused_by_sentence: incident.causedBySentence,
   };
 }
 

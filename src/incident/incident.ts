@@ -20,7 +20,11 @@ export type ResolvedHow =
   /** A person, when no alert fired any more. */
   | 'Person'
   /** A person, although alerts still fired: reports of these same firings do not reopen it. */
-  | 'Forced';
+  | 'Forced'
+  /** A person: another incident goes on in its place, with its alerts. */
+  | 'Merged'
+  /** A person: nothing was wrong. It does not count in statistics. */
+  | 'FalseAlarm';
 
 /** Times are milliseconds since the epoch. */
 export interface Incident {
@@ -58,6 +62,14 @@ export interface Incident {
   checkSentence: string | undefined;
   /** Since when all its alerts are known not to fire. */
   clearSince: number | undefined;
+  /** The incident that goes on in its place. */
+  mergedInto: string | undefined;
+  /** The incident its alerts were taken out of. */
+  splitFrom: string | undefined;
+  /** The incident it follows from. */
+  causedBy: string | undefined;
+  /** Why it is thought to follow from that one. */
+  causedBySentence: string | undefined;
   /** Grows with each change people care about. */
   version: number;
 }

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import axe from 'axe-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import type { PocketSovereign } from '../support/pocket-sovereign.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** Pictures of the last run, to be looked at; not kept in Git. */
@@ -27,14 +26,33 @@ export interface Person {
   leave(): Promise<void>;
 }
 
+/** A server that makes login links. */
+interface LinkMaker {
+  url: string;
+  post(path: string, body: object): Promise<{ path?: string }>;
+}
+
 /** Opens a browser window and logs in by a one-time link. */
-export async function enter(browser: Browser, s: PocketSovereign, look: BrowserContextOptions = {}): Promise<Person> {
+export async function enter(browser: Browser, s: LinkMaker, look: BrowserContextOptions = {}): Promise<Person> {
   const { path } = await s.post('/api/v1/login-links', { person: 'mira' });
   const person = await visit(browser, s.url, look);
   await person.page.goto(s.url + path);
-  await person.page.getByRole('navigation', { name: 'Views' }).waitFor();
-  await person.page.getByText('Live', { exact: true }).waitFor();
+  await isIn(person);
   return person;
+}
+
+/** Fills in the forms of the OpenID provider that the page has been led to, until it is back and logged in. */
+export async function logInAtProvider({ page }: Person, name: string): Promise<void> {
+  await page.locator('input[name="login"]').fill(name);
+  await page.locator('input[name="password"]').fill(name);
+  await page.locator('button[type="submit"]').click();
+  await page.getByRole('button', { name: 'Continue' }).click();
+}
+
+/** Waits for the console with its stream. */
+export async function isIn({ page }: Person): Promise<void> {
+  await page.getByRole('navigation', { name: 'Views' }).waitFor();
+  await page.getByText('Live', { exact: true }).waitFor();
 }
 
 /** Opens a browser window without logging in. */

@@ -11,6 +11,7 @@ import { waitUntil } from '../../testbed/process.ts';
 import { findPrometheus } from '../../testbed/prometheus.ts';
 import { describeReal } from '../../testbed/real.ts';
 import { fastClock } from '../integrations/support.ts';
+import { breakCart, cart, crashLoopRule } from '../support/crash-loop.ts';
 import { type RealSovereign, startRealSovereign } from '../support/real-sovereign.ts';
 import { auditName } from '../support/service-account.ts';
 
@@ -22,10 +23,6 @@ const pace = 3;
 /** Generous for two shared cores; an idle machine needs one and a half minutes from the fault to the resolution. */
 const limitMs = 180_000;
 
-interface Pod {
-  metadata: { uid: string };
-  status: { containerStatuses?: { ready: boolean; state: { waiting?: { reason?: string } } }[] };
-}
 interface Alert {
   id: string;
   labels: Record<string, string>;
@@ -67,7 +64,7 @@ describeReal(
       });
       await Promise.all(
         ['shop-prod', 'acme-prod'].map(async (namespace) =>
-          broken.set(namespace, await breakCart(sovereign, namespace)),
+          broken.set(namespace, await breakCart(sovereign.kubernetes, namespace)),
         ),
       );
     });
@@ -79,7 +76,7 @@ describeReal(
         [run.runbook, run.mode, run.outcome, run.reason, run.organization],
         ['pod-crash-loop-backoff', 'Automatic', 'Succeeded', 'Verified', 'shop'],
       );
-      const pod = await cart(sovereign, 'shop-prod');
+      const pod = await cart(sovereign.kubernetes, 'shop-prod');
       assert.notEqual(pod?.metadata.uid, broken.get('shop-prod'));
       assert.equal(pod?.status.containerStatuses?.[0]?.ready, true);
       const alert = await alertIn(sovereign, 'shop-prod');
@@ -92,7 +89,7 @@ describeReal(
     test('in Suggest mode it says what it would do, and nothing changes', async () => {
       const run = await endedRun(sovereign, 'acme-prod');
       assert.deepEqual([run.mode, run.outcome, run.reason], ['Suggest', 'Suggested', 'Suggested']);
-      const pod = await cart(sovereign, 'acme-prod');
+      const pod = await cart(sovereign.kubernetes, 'acme-prod');
       assert.equal(pod?.metadata.uid, broken.get('acme-prod'));
       const alert = await alertIn(sovereign, 'acme-prod');
       const { state } = await sovereign.get<{ state: string }>(`/api/v1/incidents/${alert.incidentId}`);
@@ -127,56 +124,6 @@ describeReal(
     });
   },
 );
-
-/**
- * The rule of kubernetes-mixin, with times for a test: between two starts the container runs for a moment, so that the
- * worst of the last seconds counts.
- */
-const crashLoopRule = {
-  alert: 'PodCrashLoopBackOff',
-  expr: 'max by (namespace, pod) (max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}[5s])) >= 1',
-  for: '2s',
-  labels: { severity: 'critical' },
-};
-
-const api = (namespace: string) => `/apis/apps/v1/namespaces/${namespace}/statefulsets`;
-
-/** Leaves the pod of a StatefulSet in a crash loop that only its deletion ends. Returns its UID. */
-async function breakCart(sovereign: RealSovereign, namespace: string): Promise<string> {
-  const { request } = sovereign.kubernetes;
-  const labels = { app: 'cart' };
-  const release = (command: string[] | null) => ({
-    spec: { template: { spec: { containers: [{ name: 'cart', image: 'example/cart:1', command }] } } },
-  });
-  const patch = (body: object) =>
-    request(`${api(namespace)}/cart`, { method: 'PATCH', contentType: 'application/strategic-merge-patch+json', body });
-  await request('/api/v1/namespaces', { body: { metadata: { name: namespace } } });
-  await request(api(namespace), {
-    body: {
-      metadata: { name: 'cart' },
-      spec: {
-        serviceName: 'cart',
-        replicas: 1,
-        selector: { matchLabels: labels },
-        template: { metadata: { labels }, spec: { containers: [{ name: 'cart', image: 'example/cart:1' }] } },
-      },
-    },
-  });
-  await waitUntil(`cart of ${namespace} to run`, limitMs, async () => {
-    return (await cart(sovereign, namespace))?.status.containerStatuses?.[0]?.ready === true;
-  });
-  await patch(release(['exit', '1']));
-  await waitUntil(`cart of ${namespace} to crash`, limitMs, async () => {
-    return (await cart(sovereign, namespace))?.status.containerStatuses?.[0]?.state.waiting !== undefined;
-  });
-  await patch(release(null));
-  return (await cart(sovereign, namespace))?.metadata.uid ?? '';
-}
-
-async function cart({ kubernetes }: RealSovereign, namespace: string): Promise<Pod | undefined> {
-  const { items } = await kubernetes.request<List<Pod>>(`/api/v1/namespaces/${namespace}/pods`);
-  return items[0];
-}
 
 async function alertIn(sovereign: RealSovereign, namespace: string): Promise<Alert> {
   const { items } = await sovereign.get<List<Alert>>('/api/v1/alerts');

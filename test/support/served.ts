@@ -11,6 +11,8 @@ export interface Served {
   app: App;
   /** Reads the HTTP API as a sovereign-admin. */
   get<Body>(path: string): Promise<Body>;
+  /** Sends a command as a sovereign-admin. */
+  post<Body>(path: string, body: object): Promise<Body>;
 }
 
 /** Writes a file that only its owner may read; returns its path. */
@@ -37,10 +39,16 @@ export async function startServed(
   const checked = checkConfig(JSON.stringify(wanted), 'the test', IntegrationsConfig);
   if (!('config' in checked)) throw new Error(checked.problems.map(({ sentence }) => sentence).join(' '));
   const app = await startApp({ config: checked.config, environment: {}, version: 'test', clock });
-  const get = async <Body>(path: string) => {
-    const answer = await fetch(`${app.url}${path}`, { headers: { authorization: `Bearer ${admin}` } });
+  const ask = async <Body>(path: string, init: RequestInit) => {
+    const headers = { authorization: `Bearer ${admin}`, ...init.headers };
+    const answer = await fetch(`${app.url}${path}`, { ...init, headers });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return (await answer.json()) as Body;
   };
-  return { app, get };
+  return {
+    app,
+    get: (path) => ask(path, {}),
+    post: (path, body) =>
+      ask(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  };
 }

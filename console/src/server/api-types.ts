@@ -84,6 +84,18 @@ export type Incident = {
   "resolvedBy"?: string;
   /** How it was resolved. */
   "resolution"?: string;
+  /** On whose word: Verified, a run verified its fix; Checked, its alerts were found not to fire; Person; Forced, while alerts fired; Merged; FalseAlarm. */
+  "resolvedHow"?: "Verified" | "Checked" | "Person" | "Forced" | "Merged" | "FalseAlarm";
+  /** Id of the incident that goes on in its place; ids sort by time. */
+  "mergedInto"?: string;
+  /** Id of the incident its alerts were taken out of; ids sort by time. */
+  "splitFrom"?: string;
+  /** Id of the incident it follows from; ids sort by time. */
+  "causedBy"?: string;
+  /** Why it is thought to follow from that one. */
+  "causedBySentence"?: string;
+  /** Grows with each change; send it along to change only what you saw. */
+  "version": number;
 };
 
 /** One execution of one runbook. */
@@ -254,6 +266,100 @@ export type OnCallShift = {
   "from": string;
   /** Until when. */
   "to": string;
+};
+
+/** How a service level objective stands, by the worst of its budgets. */
+export type Slo = {
+  /** Name of the objective. */
+  "name": string;
+  /** What it is about. */
+  "title": string;
+  /** Service it belongs to. */
+  "service": string;
+  /** Organization whose objective it is; absent for those of the Sovereign. */
+  "organization"?: string;
+  /** Sections of the SRE handbook it comes from. */
+  "handbook": (string)[];
+  /** Organizations that have a budget of it, as far as the reader may see them. */
+  "organizations": (string)[];
+  /** Share of good events or moments it asks for, 0 to 1; absent where it cannot be worked out. */
+  "objective"?: number;
+  /** Rolling window of its error budget: 30d. */
+  "window": string;
+  /** OK; Burning, which is faster than the budget allows; Exhausted, when nothing of the budget is left; NoData, when nothing is known. */
+  "state": "OK" | "Burning" | "Exhausted" | "NoData";
+  /** Why it stands so, and what to do where nothing is known. */
+  "sentence": string;
+  /** Share of good events or moments over the last five minutes, 0 to 1. */
+  "sli"?: number;
+  /** Share of the error budget that is left: 1 is all of it, below 0 it is overspent. */
+  "budgetLeft"?: number;
+  /** Burn rates, shortest window first. */
+  "burnRates": ({
+    /** Window: 1h. */
+    "window": string;
+    /** How many times faster than the budget allows: 1 spends it exactly in its window. */
+    "rate": number;
+  })[];
+};
+
+/** How a service level objective stands, with each of its budgets. */
+export type SloDetail = {
+  /** Name of the objective. */
+  "name": string;
+  /** What it is about. */
+  "title": string;
+  /** Service it belongs to. */
+  "service": string;
+  /** Organization whose objective it is; absent for those of the Sovereign. */
+  "organization"?: string;
+  /** Sections of the SRE handbook it comes from. */
+  "handbook": (string)[];
+  /** Organizations that have a budget of it, as far as the reader may see them. */
+  "organizations": (string)[];
+  /** Share of good events or moments it asks for, 0 to 1; absent where it cannot be worked out. */
+  "objective"?: number;
+  /** Rolling window of its error budget: 30d. */
+  "window": string;
+  /** OK; Burning, which is faster than the budget allows; Exhausted, when nothing of the budget is left; NoData, when nothing is known. */
+  "state": "OK" | "Burning" | "Exhausted" | "NoData";
+  /** Why it stands so, and what to do where nothing is known. */
+  "sentence": string;
+  /** Share of good events or moments over the last five minutes, 0 to 1. */
+  "sli"?: number;
+  /** Share of the error budget that is left: 1 is all of it, below 0 it is overspent. */
+  "budgetLeft"?: number;
+  /** Burn rates, shortest window first. */
+  "burnRates": ({
+    /** Window: 1h. */
+    "window": string;
+    /** How many times faster than the budget allows: 1 spends it exactly in its window. */
+    "rate": number;
+  })[];
+  /** What is measured. */
+  "description"?: string;
+  /** Its budgets, worst first. */
+  "budgets": ({
+    /** Labels whose combination has this budget. */
+    "labels": Record<string, string>;
+    /** Organization it belongs to; absent for the Sovereign itself. */
+    "organization"?: string;
+    /** OK; Burning, which is faster than the budget allows; Exhausted, when nothing of the budget is left; NoData, when nothing is known. */
+    "state": "OK" | "Burning" | "Exhausted" | "NoData";
+    /** Why it stands so, and what to do where nothing is known. */
+    "sentence": string;
+    /** Share of good events or moments over the last five minutes, 0 to 1. */
+    "sli"?: number;
+    /** Share of the error budget that is left: 1 is all of it, below 0 it is overspent. */
+    "budgetLeft"?: number;
+    /** Burn rates, shortest window first. */
+    "burnRates": ({
+      /** Window: 1h. */
+      "window": string;
+      /** How many times faster than the budget allows: 1 spends it exactly in its window. */
+      "rate": number;
+    })[];
+  })[];
 };
 
 /** What was done about a delivered alert, or why nothing was. */
@@ -566,4 +672,108 @@ export type Problem = {
   "requestId": string;
   /** Facts about the failure, such as the reason of a guard. */
   "details"?: unknown;
+};
+
+/** A runbook for an incident. */
+export type IncidentRunbook = {
+  /** Its place, from 1. */
+  "rank": number;
+  /** Name of the runbook. */
+  "name": string;
+  /** Organization it belongs to; absent for the Sovereign itself. */
+  "organization"?: string;
+  /** How far it may go by itself; the default of the Sovereign where absent. */
+  "mode"?: "Suggest" | "Approval" | "Automatic";
+  /** Alert: it names one of the alerts; Incident: it is started by this type; Listed: the incident type names it. */
+  "match": "Alert" | "Incident" | "Listed";
+  /** Whether the engine takes this one by itself, as far as its mode lets it. */
+  "chosen": boolean;
+  /** Why it stands where it stands. */
+  "sentence": string;
+  /** Whether it can be relied on. */
+  "health": {
+    /** Good; Untried; Failing, when its last runs that acted all failed; OldVersion, when its document is wrong and the last good one serves. */
+    "state": "Good" | "Untried" | "Failing" | "OldVersion";
+    /** What that is seen by. */
+    "sentence": string;
+  };
+  /** Of the incidents of this type in which it acted, those it fixed, verified. */
+  "success": {
+    /** How many. */
+    "count": number;
+    /** Of how many. */
+    "of": number;
+    /** count / of, 0 to 1; absent where nothing was counted. */
+    "share"?: number;
+    /** With 95 % confidence it is at least so much (Wilson). */
+    "low": number;
+    /** With 95 % confidence it is at most so much. */
+    "high": number;
+  };
+  /** The guard that would hold it back now, as far as earlier runs tell. */
+  "suppressed"?: {
+    /** One word of a closed list. */
+    "reason": string;
+    /** What holds it back. */
+    "sentence": string;
+  };
+  /** Catalog source it came from. */
+  "source": string;
+  /** Commit, or resourceVersion. */
+  "revision"?: string;
+  /** Path inside the source. */
+  "file": string;
+  /** Line of the document. */
+  "line": number;
+  /** SHA-256 of the document. */
+  "digest": string;
+  /** Its last runs, newest first. */
+  "lastRuns": ({
+    /** Id of the run; ids sort by time. */
+    "id": string;
+    /** Where it stands. */
+    "state": "Pending" | "AwaitingApproval" | "Running" | "RollingBack" | "Ended";
+    /** How it ended. */
+    "outcome"?: "Succeeded" | "Suggested" | "Refused" | "Failed" | "RolledBack" | "Unknown" | "Cancelled";
+    /** Why it ended so: one word of a closed list. */
+    "reason"?: string;
+    /** What happened last, or in the end. */
+    "sentence": string;
+    /** When it was created. */
+    "createdAt": string;
+    /** When it first changed something. */
+    "actedAt"?: string;
+    /** When it ended. */
+    "endedAt"?: string;
+  })[];
+  /** Send it to POST /api/v1/explanations to see what it would do now. */
+  "explain": {
+    /** The runbook. */
+    "runbook": string;
+    /** Id of the alert; ids sort by time. */
+    "alertId"?: string;
+  };
+};
+
+/** The runbooks for an incident, and how well they did in incidents of its type. */
+export type IncidentRunbooks = {
+  /** Type of the incident. */
+  "type": string;
+  /** Since when incidents and runs count here. */
+  "since": string;
+  /** Of the incidents of this type in which no run acted, those that ended by themselves: what a runbook has to beat. */
+  "selfHealing": {
+    /** How many. */
+    "count": number;
+    /** Of how many. */
+    "of": number;
+    /** count / of, 0 to 1; absent where nothing was counted. */
+    "share"?: number;
+    /** With 95 % confidence it is at least so much (Wilson). */
+    "low": number;
+    /** With 95 % confidence it is at most so much. */
+    "high": number;
+  };
+  /** The runbooks, the one to look at first first. */
+  "items": (IncidentRunbook)[];
 };

@@ -1,0 +1,23 @@
+/** What changes without an entry of the record: read again from time to time, while somebody looks. */
+import type { Live } from './live.svelte.ts';
+
+/** Rules record every 30 s; sooner there is nothing new. */
+const everyMs = 30_000;
+
+/** To be called where a component begins, as `live` is. */
+export function polled<T>(value: Live<T>): Live<T> {
+  $effect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === 'visible') void value.refresh();
+    }, everyMs);
+    const look = () => {
+      if (document.visibilityState === 'visible') void value.refresh();
+    };
+    document.addEventListener('visibilitychange', look);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', look);
+    };
+  });
+  return value;
+}
