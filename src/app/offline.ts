@@ -2,9 +2,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CompiledRunbook, CompiledStep } from '../catalog/compiled-runbook.ts';
-import { renderCrds } from '../catalog/crd.ts';
+import { clusterKinds, renderCrds } from '../catalog/crd.ts';
 import { formatDuration } from '../catalog/duration.ts';
 import { type Linted, lintTexts } from '../catalog/lint.ts';
+import { apiVersion } from '../catalog/resource.ts';
 import { compileRunbook } from '../catalog/runbook-compile.ts';
 import { createLanguage } from '../check/language.ts';
 import type { Explanation, LintReport, RenderedFile, TestReport } from '../cli/registry.ts';
@@ -75,10 +76,15 @@ export function renderRbacFiles(): RenderedFile[] {
     .filter((name) => !needsNaming.has(name));
   return [
     { path: 'clusterrole.yaml', text: kubernetes.clusterRole('catalyst-sre', wanted) },
-    // By itself, for those alone who keep runbooks in the cluster.
+    // By itself, for those alone who keep documents in the cluster; who keeps fewer kinds there takes the others out.
     {
       path: 'clusterrole-catalog.yaml',
-      text: kubernetes.clusterRole('catalyst-sre-catalog', ['cluster source']),
+      text: kubernetes.clusterRole('catalyst-sre-catalog', [
+        {
+          name: 'cluster source',
+          resources: clusterKinds.map(({ plural }) => ({ apiGroup: apiVersion.split('/')[0] ?? '', resource: plural })),
+        },
+      ]),
     },
   ];
 }
