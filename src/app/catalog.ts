@@ -20,11 +20,9 @@ import { type IncidentTypes, incidentTypesOf } from '../incident/incident-types.
 import type { Kubernetes } from '../integrations/kubernetes/index.ts';
 import type { Secrets } from '../integrations/secrets.ts';
 import type { Config } from './config.ts';
+import { handbookDirectory } from './document-files.ts';
 import type { Environment } from './options.ts';
 import { organizationOfLabels } from './policy.ts';
-
-/** The handbook as data, part of the package. */
-export const handbookDirectory = join(import.meta.dirname, '..', '..', 'handbook');
 
 export interface CatalogPorts {
   config: Config;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Sandbox } from '../../sandbox/start.ts';
-import { handbookDirectory } from '../../src/app/catalog.ts';
+import { handbookDirectory } from '../../src/app/document-files.ts';
 import { clusterKinds, renderCrds } from '../../src/catalog/crd.ts';
 import { apiVersion } from '../../src/catalog/resource.ts';
 import type { KubernetesApi } from '../../testbed/kubernetes-api.ts';

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
-import { renderRbacFiles } from '../../src/app/offline.ts';
+import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import { renderPrometheus } from '../../src/app/slo-offline.ts';
 import { IntegrationsConfig } from '../../src/integrations/all.ts';
 import { findGitHttp, type GitHttp, startGitHttp } from '../../testbed/git-http.ts';
