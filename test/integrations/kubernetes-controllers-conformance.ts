@@ -21,6 +21,7 @@ interface PodSeen {
   name: string;
   uid: string;
   ready: boolean;
+  deleting: boolean;
   owner: string;
 }
 
@@ -30,6 +31,7 @@ async function until(state: () => Promise<boolean>): Promise<void> {
   while (!(await state())) await systemClock.sleep(100, limit);
 }
 
+/** Waits until the Deployment is as it is declared, and no pod of it is on its way out: one that is cannot be deleted again. */
 async function settled(kubernetes: Kubernetes, namespace: string, key: string): Promise<Record<string, unknown>> {
   let seen: Record<string, unknown> = {};
   await until(async () => {
@@ -40,7 +42,8 @@ async function settled(kubernetes: Kubernetes, namespace: string, key: string): 
     return (
       seen.observedGeneration === seen.generation &&
       seen.readyReplicas === seen.replicas &&
-      seen.updatedReplicas === seen.replicas
+      seen.updatedReplicas === seen.replicas &&
+      (await podsOf(kubernetes, namespace, key)).every(({ deleting }) => !deleting)
     );
   });
   return seen;
@@ -107,7 +110,8 @@ const checks: Record<string, Check> = {
     const victim = (await podsOf(kubernetes, namespace, key))[0];
     assert.ok(victim);
     const input = { namespace, name: victim.name };
-    const { action, before } = await act(kubernetes, 'kubernetes delete pod', input, context(key));
+    const { action, before, outcome } = await act(kubernetes, 'kubernetes delete pod', input, context(key));
+    assert.match(outcome.sentence, /^Deleted Pod /);
     await until(async () => (await podsOf(kubernetes, namespace, key)).every(({ uid }) => uid !== victim.uid));
     await settled(kubernetes, namespace, key);
     const left = (await podsOf(kubernetes, namespace, key)).map(({ uid }) => uid).sort();
@@ -119,7 +123,8 @@ const checks: Record<string, Check> = {
     await settled(kubernetes, namespace, key);
     const victim = (await podsOf(kubernetes, namespace, key))[0];
     assert.ok(victim);
-    await act(kubernetes, 'kubernetes evict pod', { namespace, name: victim.name }, context(key));
+    const { outcome } = await act(kubernetes, 'kubernetes evict pod', { namespace, name: victim.name }, context(key));
+    assert.match(outcome.sentence, /^Evicted Pod /);
     await until(async () => (await podsOf(kubernetes, namespace, key)).every(({ uid }) => uid !== victim.uid));
     await settled(kubernetes, namespace, key);
   },
