@@ -27,7 +27,8 @@ const io: CliIo = {
   home: options.home,
   directory: options.directory,
   clock: systemClock,
-  fetch,
+  // Its library is loaded by the first call, and most commands make none.
+  fetch: (input, init) => fetch(input, init),
   signal: interrupted.signal,
 };
 process.exitCode = await runCli(process.argv.slice(2), io, createRegistry(options));

@@ -3,7 +3,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
+import { validate } from '@readme/openapi-parser';
 import { Ajv } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import fc from 'fast-check';
 import { errorCodes } from '../errors.ts';
@@ -223,6 +225,19 @@ test('every field, parameter and operation in OpenAPI is described', () => {
     }
   assert.deepEqual(missing, []);
   assert.equal(new Set(ids).size, ids.length);
+});
+
+test('the document is OpenAPI 3.1, and its schemas are JSON Schema 2020-12', async () => {
+  const document = () => structuredClone(openApiDocument(app)) as unknown as Parameters<typeof validate>[0] & object;
+  assert.deepEqual(await validate(document()), { valid: true, warnings: [], specification: 'OpenAPI' });
+  // The library looks at all but the inside of schemas.
+  const schemas = Object.entries((document() as unknown as { components: { schemas: object } }).components.schemas);
+  const ajv = new Ajv2020({ strict: false });
+  for (const [name, schema] of schemas) assert.ok(ajv.validateSchema(schema), `${name}: ${ajv.errorsText()}`);
+
+  const dangling = document() as unknown as { components: { schemas: Record<string, object> } };
+  delete dangling.components.schemas.Run;
+  assert.equal((await validate(dangling as never)).valid, false, 'a reference that leads nowhere');
 });
 
 test('every answer of a read fits its schema in OpenAPI', async () => {

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { type Catalog, createCatalog } from '../catalog/catalog.ts';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
+import { clusterKinds } from '../catalog/crd.ts';
 import { loadDocuments } from '../catalog/document.ts';
 import { parseDuration } from '../catalog/duration.ts';
 import { businessCalendarKind } from '../catalog/kinds/business-calendar.ts';
@@ -19,11 +20,9 @@ import { type IncidentTypes, incidentTypesOf } from '../incident/incident-types.
 import type { Kubernetes } from '../integrations/kubernetes/index.ts';
 import type { Secrets } from '../integrations/secrets.ts';
 import type { Config } from './config.ts';
+import { handbookDirectory } from './document-files.ts';
 import type { Environment } from './options.ts';
 import { organizationOfLabels } from './policy.ts';
-
-/** The handbook as data, part of the package. */
-export const handbookDirectory = join(import.meta.dirname, '..', '..', 'handbook');
 
 export interface CatalogPorts {
   config: Config;
@@ -77,37 +76,44 @@ function sourcesOf(ports: CatalogPorts): CatalogSource[] {
     watch: false,
     clock,
   });
-  return [handbook, ...config.catalog.sources.flatMap((source) => sourceOf(source, ports) ?? [])];
+  return [handbook, ...config.catalog.sources.flatMap((source) => sourcesFrom(source, ports))];
 }
 
 type ConfiguredSource = Config['catalog']['sources'][number];
 
-function sourceOf({ folder, git, cluster }: ConfiguredSource, ports: CatalogPorts): CatalogSource | undefined {
+function sourcesFrom({ folder, git, cluster }: ConfiguredSource, ports: CatalogPorts): CatalogSource[] {
   const { config, clock, environment, secrets, kubernetes, onError } = ports;
-  if (folder !== undefined) return createFolderSource({ path: folder, clock });
+  if (folder !== undefined) return [createFolderSource({ path: folder, clock })];
   if (git) {
     const { repository, ref, path, organization, tokenFile, interval } = git;
-    return createGitSource({
-      repository,
-      ref,
-      path,
-      clock,
-      environment,
-      intervalMs: parseDuration(interval) ?? 300_000,
-      directory: join(config.dataDir, 'repositories'),
-      ...(organization === undefined ? {} : { organization }),
-      ...(tokenFile === undefined ? {} : { token: () => secrets.read({ file: tokenFile }) }),
-    });
+    return [
+      createGitSource({
+        repository,
+        ref,
+        path,
+        clock,
+        environment,
+        intervalMs: parseDuration(interval) ?? 300_000,
+        directory: join(config.dataDir, 'repositories'),
+        ...(organization === undefined ? {} : { organization }),
+        ...(tokenFile === undefined ? {} : { token: () => secrets.read({ file: tokenFile }) }),
+      }),
+    ];
   }
-  if (!cluster) return undefined;
+  if (!cluster) return [];
   const organizationOf = organizationOfLabels(config);
-  return createClusterSource({
-    objects: kubernetes.clusterSource(clock, (sentence) => onError('cluster source', new Error(sentence))),
-    clock,
-    organizationOf: (namespace) => organizationOf({ namespace }),
-    namespaces: cluster.namespaces,
-    onError: (error) => onError('cluster source', error),
-  });
+  return clusterKinds
+    .filter(({ kind }) => cluster.kinds.includes(kind))
+    .map((kind) =>
+      createClusterSource({
+        kind,
+        objects: kubernetes.clusterSource(clock, kind, (sentence) => onError('cluster source', new Error(sentence))),
+        clock,
+        organizationOf: (namespace) => organizationOf({ namespace }),
+        namespaces: cluster.namespaces,
+        onError: (error) => onError('cluster source', error),
+      }),
+    );
 }
 
 function recompile(document: Runbook, language: Language): CompiledRunbook {

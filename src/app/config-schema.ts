@@ -4,6 +4,7 @@
  */
 import Type, { type Static, type TObject } from 'typebox';
 import { roles } from '../api/access.ts';
+import { clusterKinds } from '../catalog/crd.ts';
 import { modes } from '../catalog/kinds/runbook.ts';
 import { logLevels } from '../telemetry/log.ts';
 
@@ -19,6 +20,8 @@ const variable = (description: string, example: string) =>
   Type.String({ description, pattern: '^[A-Za-z_][A-Za-z0-9_]*$', maxLength: 128, examples: [example] });
 const duration = (description: string, byDefault: string) =>
   Type.String({ description, pattern: '^([0-9]+(ms|s|m|h|d))+$', maxLength: 32, default: byDefault });
+
+const clusterKindNames = clusterKinds.map(({ kind }) => kind);
 
 const Database = Type.Object(
   {
@@ -114,6 +117,12 @@ const CatalogSource = Type.Object(
     cluster: maybe(
       Type.Object(
         {
+          kinds: Type.Array(words(clusterKindNames, 'A kind that has a definition.'), {
+            description: 'Kinds to read; each needs its definition in the cluster, and a right of its own.',
+            minItems: 1,
+            uniqueItems: true,
+            default: ['Runbook'],
+          }),
           namespaces: Type.Array(Type.String({ description: 'A namespace.', maxLength: 253 }), {
             description: 'Namespaces to read; none for all.',
             maxItems: 1000,

@@ -1,18 +1,17 @@
 /** What the command line does without a server: the product's own parser, linter, explainer and test runner. */
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { CompiledRunbook, CompiledStep } from '../catalog/compiled-runbook.ts';
-import { renderCrds } from '../catalog/crd.ts';
 import { formatDuration } from '../catalog/duration.ts';
 import { type Linted, lintTexts } from '../catalog/lint.ts';
 import { compileRunbook } from '../catalog/runbook-compile.ts';
 import { createLanguage } from '../check/language.ts';
-import type { Explanation, LintReport, RenderedFile, TestReport } from '../cli/registry.ts';
+import type { Explanation, LintReport, TestReport } from '../cli/registry.ts';
 import { systemClock } from '../clock.ts';
-import { CatalystError, messageOf } from '../errors.ts';
+import { CatalystError } from '../errors.ts';
 import { createIntegrations, type Integrations } from '../integrations/all.ts';
 import { createSecrets } from '../integrations/secrets.ts';
 import { runRunbookTest } from '../run/runbook-test-run.ts';
+import { filesUnder } from './document-files.ts';
 import { vocabularyOf } from './world.ts';
 
 /** All integrations, none configured: their definitions are complete, and nothing of them does I/O. */
@@ -64,51 +63,12 @@ export async function explainRunbooks(
   return { explanations: linted.runbooks.map(explanationOf), problems: linted.problems };
 }
 
-export function renderCrdFiles(): RenderedFile[] {
-  return renderCrds().map(({ path, content }) => ({ path, text: content }));
-}
-
-export function renderRbacFiles(): RenderedFile[] {
-  const { kubernetes } = unconfigured();
-  const wanted = [...kubernetes.facts, ...kubernetes.actions]
-    .map(({ name }) => name)
-    .filter((name) => !needsNaming.has(name));
-  return [
-    { path: 'clusterrole.yaml', text: kubernetes.clusterRole('catalyst-sre', wanted) },
-    // By itself, for those alone who keep runbooks in the cluster.
-    {
-      path: 'clusterrole-catalog.yaml',
-      text: kubernetes.clusterRole('catalyst-sre-catalog', ['cluster source']),
-    },
-  ];
-}
-
-/** What reads or writes any kind of object: a role for it has to name the kinds, which only who runs the Sovereign knows. */
-const needsNaming = new Set(['kubernetes patch', 'kubernetes.object', 'kubernetes.condition']);
-
 export async function lint(paths: readonly string[]): Promise<Linted> {
   const files = (await Promise.all(paths.map(filesUnder))).flat();
   const texts = await Promise.all(
     files.map(async (file) => ({ origin: { source: 'files', file }, text: await readFile(file) })),
   );
   return lintTexts(texts, createLanguage(vocabularyOf(unconfigured().all)));
-}
-
-/** The YAML files under a path, in the order of their names. */
-export async function filesUnder(path: string): Promise<string[]> {
-  try {
-    if (!(await stat(path)).isDirectory()) return [path];
-    const entries = await readdir(path, { recursive: true, withFileTypes: true });
-    return entries
-      .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name) && !entry.name.startsWith('.'))
-      .map((entry) => join(entry.parentPath, entry.name))
-      .sort();
-  } catch (error) {
-    throw new CatalystError('BadRequest', `${path} cannot be read: ${messageOf(error)}`, {
-      cause: error,
-      hint: 'Give a file or a folder of YAML documents.',
-    });
-  }
 }
 
 function explanationOf(runbook: CompiledRunbook): Explanation {

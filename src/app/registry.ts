@@ -58,11 +58,11 @@ export function createRegistry(options: ProcessOptions): Registry {
     renderers: {
       crds: {
         description: 'custom resource definitions of the kinds a cluster may hold',
-        render: async () => ({ files: (await import('./offline.ts')).renderCrdFiles(), problems: [] }),
+        render: async () => ({ files: (await import('./render-cluster.ts')).renderCrdFiles(), problems: [] }),
       },
       rbac: {
         description: 'ClusterRoles with what the actions, the facts and a catalog in the cluster need, and no more',
-        render: async () => ({ files: (await import('./offline.ts')).renderRbacFiles(), problems: [] }),
+        render: async () => ({ files: (await import('./render-cluster.ts')).renderRbacFiles(), problems: [] }),
       },
       prometheus: {
         description: 'rules for Prometheus, the Prometheus Operator and Mimir, with unit tests for promtool',

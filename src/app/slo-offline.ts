@@ -17,9 +17,7 @@ import { readSloth } from '../slo/imports/sloth.ts';
 import { prometheusFiles } from '../slo/prometheus-files.ts';
 import { ruleUnits } from '../slo/rule-unit.ts';
 import { lintSloDocuments } from '../slo/slo-lint.ts';
-import { handbookDirectory } from './catalog.ts';
-import { filesUnder } from './offline.ts';
-import { runPromtool } from './promtool.ts';
+import { filesUnder, handbookDirectory } from './document-files.ts';
 
 /** Folders of the handbook that say something about alerting. */
 const handbookFolders = ['exporters', 'slos', 'alerts', 'runbooks', 'incident-types'];
@@ -95,6 +93,7 @@ export async function testSlos(paths: readonly string[], signal: AbortSignal): P
   const places = new Map(
     units.map(({ service, name, of }) => [`${service}/${name}`, ('slo' in of ? of.slo.resource : of.alert).provenance]),
   );
+  const { runPromtool } = await import('./promtool.ts');
   const results = await runPromtool(prometheusFiles(units), signal);
   return {
     cases: results.map(({ unit, passed, sentence, took }) => ({

@@ -24,7 +24,7 @@ interface SchemaNode {
   examples?: unknown[];
 }
 
-const ajv = new Ajv.default({ allErrors: true, verbose: true, strict: false });
+const ajv = new Ajv.default({ allErrors: true, verbose: true, strict: false, validateSchema: false });
 const compiled = new WeakMap<object, ValidateFunction>();
 
 function validator(schema: object): ValidateFunction {

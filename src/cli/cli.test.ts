@@ -42,6 +42,8 @@ test('lists are filtered and read page by page', async () => {
     t.fixture.alerts.push({ ...(t.fixture.alerts[0] as (typeof t.fixture.alerts)[0]), id: `x${i}` });
   assert.equal((await cli(['get', 'alerts', '-o', 'name', '--limit', '251'])).out.trim().split('\n').length, 251);
   assert.equal((await cli(['get', 'incidents', '--state', 'Resolved'])).err, 'Nothing found.\n');
+  assert.match((await cli(['get', 'slos', '--service', 'shop'])).out, /^console-availability /m);
+  assert.equal((await cli(['get', 'slos', '--service', 'another'])).err, 'Nothing found.\n');
   const wrong = await cli(['get', 'incidents', '--runbook', 'x']);
   assert.equal(wrong.code, 2);
   assert.match(wrong.err, /cannot be filtered by --runbook.*\nThey can be by: --state, --severity/);

@@ -3,7 +3,7 @@ import { CatalystError } from '../errors.ts';
 import { Client, type Item } from './client.ts';
 import { type ConnectionFlags, resolveConnection } from './connection.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
-import { type FilterFlag, type Noun, nounOf, nouns } from './nouns.ts';
+import { type FilterFlag, filterFlags, type Noun, nounOf, nouns } from './nouns.ts';
 import { type ColourChoice, formatOf, printData, printItem, printList, wantsColour } from './printers/print.ts';
 import { renderTable } from './printers/table.ts';
 
@@ -48,7 +48,7 @@ export async function get(word: string, names: readonly string[], flags: GetFlag
 
 export function queryOf(noun: Noun, flags: GetFlags): Record<string, string | undefined> {
   const query: Record<string, string | undefined> = {};
-  for (const flag of ['state', 'severity', 'outcome', 'runbook', 'name', 'incident', 'alert', 'run'] as const) {
+  for (const flag of filterFlags) {
     const value = flags[flag];
     if (value === undefined) continue;
     const parameter = noun.filters[flag];

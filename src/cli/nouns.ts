@@ -18,7 +18,19 @@ export interface Noun extends Printable {
   };
 }
 
-export type FilterFlag = 'state' | 'severity' | 'outcome' | 'runbook' | 'name' | 'incident' | 'alert' | 'run';
+/** Flags of `get` that narrow a list; each noun says which it has. */
+export const filterFlags = [
+  'state',
+  'severity',
+  'outcome',
+  'runbook',
+  'name',
+  'service',
+  'incident',
+  'alert',
+  'run',
+] as const;
+export type FilterFlag = (typeof filterFlags)[number];
 
 const field = (header: string, key: string, more: Partial<Column> = {}): Column => ({
   header,
@@ -150,7 +162,7 @@ export const nouns: readonly Noun[] = [
       { ...organization, wide: true },
       field('SENTENCE', 'sentence', { wide: true }),
     ],
-    filters: { state: 'state' },
+    filters: { state: 'state', service: 'service' },
     watch: { kinds: ['catalog.'], ids: (entry) => [text((entry.data as Item | null)?.name)] },
   },
   {

@@ -25,6 +25,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       .option('--outcome <outcome>', 'only runs that ended so')
       .option('--runbook <name>', 'only runs of this runbook')
       .option('--name <name>', 'only alerts of this name')
+      .option('--service <name>', 'only objectives of this service')
       .option('--incident <id>', 'only what belongs to this incident')
       .option('--alert <id>', 'only what belongs to this alert')
       .option('--run <id>', 'only what belongs to this run'),

@@ -3,10 +3,10 @@
  * to be told directly.
  */
 
+import { writeYaml } from '../catalog/yaml-writer.ts';
 import { declaredAlerts } from './answer-lint.ts';
 import { byText, type SloDocuments } from './documents.ts';
 import { generatedBy, type RenderedText } from './prometheus-files.ts';
-import { writeYaml } from './yaml-writer.ts';
 
 /** Where the alerts go. */
 export interface AlertmanagerOptions {

@@ -1,10 +1,11 @@
 /** Dashboards and how Grafana finds them: classic file provisioning, which every version since 5 reads. */
+
+import { writeYaml } from '../catalog/yaml-writer.ts';
 import { type Dashboard, dashboardJson } from './dashboard.ts';
 import { organizationDashboards } from './organization-dashboards.ts';
 import { ownDashboard } from './own-dashboard.ts';
 import { generatedBy, type RenderedText } from './prometheus-files.ts';
 import { sovereignDashboards } from './sovereign-dashboards.ts';
-import { writeYaml } from './yaml-writer.ts';
 
 export const dashboards: readonly Dashboard[] = [...sovereignDashboards, ...organizationDashboards, ownDashboard];
 

@@ -1,8 +1,8 @@
 /** Rules as files: for Prometheus, for the Prometheus Operator, for Mimir's ruler; and the unit tests beside. */
 
+import { writeYaml } from '../catalog/yaml-writer.ts';
 import { ruleTests } from './rule-tests.ts';
 import type { RuleUnit } from './rule-unit.ts';
-import { writeYaml } from './yaml-writer.ts';
 
 export interface RenderedText {
   /** Relative to the folder chosen. */

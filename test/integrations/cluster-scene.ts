@@ -1,12 +1,16 @@
 /** What the checks of the Kubernetes integration ask of a cluster, laid through its API: the same for all clusters. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Sandbox } from '../../sandbox/start.ts';
-import { renderCrds } from '../../src/catalog/crd.ts';
+import { handbookDirectory } from '../../src/app/document-files.ts';
+import { clusterKinds, renderCrds } from '../../src/catalog/crd.ts';
+import { apiVersion } from '../../src/catalog/resource.ts';
 import type { KubernetesApi } from '../../testbed/kubernetes-api.ts';
 
 const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 
-/** A namespace with the Deployment `web`, the Runbook definition as it is generated, and the Runbook `sample`. */
+/** A namespace with the Deployment `web`, the definitions as they are generated, and an object `sample` of each. */
 export async function layScene({ request }: KubernetesApi, namespace: string): Promise<void> {
   await request('/api/v1/namespaces', { body: { metadata: { name: namespace } } });
   await installDefinitions({ request });
@@ -30,7 +34,11 @@ export async function layScene({ request }: KubernetesApi, namespace: string): P
       },
     },
   });
-  await request(`/apis/catalyst.openova.io/v1alpha1/namespaces/${namespace}/runbooks`, { body: runbook('sample') });
+  for (const { kind, plural } of clusterKinds) {
+    const body = samples[kind];
+    if (body === undefined) throw new Error(`say what a sample of the kind ${kind} is`);
+    await request(`/apis/${apiVersion}/namespaces/${namespace}/${plural}`, { body });
+  }
 }
 
 /** Installs every definition of `render crds`, to the byte; those that are there already stay. */
@@ -53,11 +61,33 @@ export async function installDefinitions({ request }: KubernetesApi): Promise<vo
 
 /** A Runbook that loads and does nothing. */
 export const runbook = (name: string, spec: object = {}) => ({
-  apiVersion: 'catalyst.openova.io/v1alpha1',
+  apiVersion,
   kind: 'Runbook',
   metadata: { name },
   spec: { triggers: [{ alertName: 'NoSuchAlert' }], steps: [{ verify: 'true' }], ...spec },
 });
+
+/** A document of the handbook as an object of another name. */
+const fromHandbook = (file: string, name: string): object => ({
+  ...parse(readFileSync(join(handbookDirectory, file), 'utf8')),
+  metadata: { name },
+});
+
+/** An objective, as the handbook has it. */
+export const objective = (name: string) => fromHandbook('slos/console-availability.yaml', name);
+
+/** By kind: a document that loads. */
+const samples: Readonly<Record<string, object>> = {
+  Runbook: runbook('sample'),
+  ServiceLevelObjective: objective('sample'),
+  AlertRule: fromHandbook('alerts/catalyst-sre-catalog-problems.yaml', 'sample'),
+  FailoverGroup: {
+    apiVersion,
+    kind: 'FailoverGroup',
+    metadata: { name: 'sample' },
+    spec: { mode: 'SemiAutomatic', regions: ['a', 'b'], witnesses: ['third-site'] },
+  },
+};
 
 /** The sandbox's API server, as its administrator. */
 export function apiOf({ kubernetes }: Sandbox): KubernetesApi {

@@ -1,9 +1,11 @@
 /**
  * Promises that show only where controllers and a kubelet are at work: the sandbox or a real cluster. The namespace must
- * hold a Deployment `web` (label app=web) whose pods become ready, and the Runbook definition must be installed.
+ * hold a Deployment `web` (label app=web) whose pods become ready, and an object `sample` of each kind of document.
  */
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
+import { clusterKinds } from '../../src/catalog/crd.ts';
+import type { Kind } from '../../src/catalog/resource.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createKubernetes, type Kubernetes } from '../../src/integrations/kubernetes/index.ts';
 import type { WatchEvent } from '../../src/integrations/kubernetes/watch.ts';
@@ -19,6 +21,7 @@ interface PodSeen {
   name: string;
   uid: string;
   ready: boolean;
+  deleting: boolean;
   owner: string;
 }
 
@@ -28,6 +31,7 @@ async function until(state: () => Promise<boolean>): Promise<void> {
   while (!(await state())) await systemClock.sleep(100, limit);
 }
 
+/** Waits until the Deployment is as it is declared, and no pod of it is on its way out: one that is cannot be deleted again. */
 async function settled(kubernetes: Kubernetes, namespace: string, key: string): Promise<Record<string, unknown>> {
   let seen: Record<string, unknown> = {};
   await until(async () => {
@@ -38,7 +42,8 @@ async function settled(kubernetes: Kubernetes, namespace: string, key: string): 
     return (
       seen.observedGeneration === seen.generation &&
       seen.readyReplicas === seen.replicas &&
-      seen.updatedReplicas === seen.replicas
+      seen.updatedReplicas === seen.replicas &&
+      (await podsOf(kubernetes, namespace, key)).every(({ deleting }) => !deleting)
     );
   });
   return seen;
@@ -105,7 +110,8 @@ const checks: Record<string, Check> = {
     const victim = (await podsOf(kubernetes, namespace, key))[0];
     assert.ok(victim);
     const input = { namespace, name: victim.name };
-    const { action, before } = await act(kubernetes, 'kubernetes delete pod', input, context(key));
+    const { action, before, outcome } = await act(kubernetes, 'kubernetes delete pod', input, context(key));
+    assert.match(outcome.sentence, /^Deleted Pod /);
     await until(async () => (await podsOf(kubernetes, namespace, key)).every(({ uid }) => uid !== victim.uid));
     await settled(kubernetes, namespace, key);
     const left = (await podsOf(kubernetes, namespace, key)).map(({ uid }) => uid).sort();
@@ -117,7 +123,8 @@ const checks: Record<string, Check> = {
     await settled(kubernetes, namespace, key);
     const victim = (await podsOf(kubernetes, namespace, key))[0];
     assert.ok(victim);
-    await act(kubernetes, 'kubernetes evict pod', { namespace, name: victim.name }, context(key));
+    const { outcome } = await act(kubernetes, 'kubernetes evict pod', { namespace, name: victim.name }, context(key));
+    assert.match(outcome.sentence, /^Evicted Pod /);
     await until(async () => (await podsOf(kubernetes, namespace, key)).every(({ uid }) => uid !== victim.uid));
     await settled(kubernetes, namespace, key);
   },
@@ -136,26 +143,30 @@ const checks: Record<string, Check> = {
     for (const outcome of outcomes) assert.ok(outcome === 'TimedOut' || typeof outcome === 'object', String(outcome));
     assert.notEqual((await action.happened(context(key), input, {})).answer, 'no');
   },
-  async 'runbooks are listed, watched, and given a status'(kubernetes, namespace, key) {
-    const source = kubernetes.clusterSource(systemClock);
-    const stop = new AbortController();
-    const events: WatchEvent[] = [];
-    const { items, resourceVersion } = await source.list(stop.signal);
-    assert.ok(items.length > 0, 'the namespace needs a Runbook "sample"');
-    const watching = source.watch(resourceVersion, (event) => void events.push(event), stop.signal);
-    try {
-      const ready = { type: 'Ready', status: 'True', reason: 'Accepted', message: key, observedGeneration: 1 };
-      const conditions = [{ ...ready, lastTransitionTime: '2026-01-05T12:00:00Z' }];
-      await source.patchStatus(namespace, 'sample', { conditions }, stop.signal);
-      const written = ({ type, ...event }: WatchEvent) =>
-        type === 'Modified' && 'object' in event && isDeepStrictEqual(event.object.status?.conditions, conditions);
-      await until(async () => events.some(written));
-    } finally {
-      stop.abort();
-      await watching;
-    }
+  async 'documents of each kind are listed, watched, and given a status'(kubernetes, namespace, key) {
+    for (const kind of clusterKinds) await listedWatchedAndTold(kubernetes, kind, namespace, key);
   },
 };
+
+async function listedWatchedAndTold(kubernetes: Kubernetes, kind: Kind, namespace: string, key: string): Promise<void> {
+  const source = kubernetes.clusterSource(systemClock, kind);
+  const stop = new AbortController();
+  const events: WatchEvent[] = [];
+  const { items, resourceVersion } = await source.list(stop.signal);
+  assert.ok(items.length > 0, `the namespace needs a ${kind.kind} "sample"`);
+  const watching = source.watch(resourceVersion, (event) => void events.push(event), stop.signal);
+  try {
+    const ready = { type: 'Ready', status: 'True', reason: 'Accepted', message: key, observedGeneration: 1 };
+    const conditions = [{ ...ready, lastTransitionTime: '2026-01-05T12:00:00Z' }];
+    await source.patchStatus(namespace, 'sample', { conditions }, stop.signal);
+    const written = ({ type, ...event }: WatchEvent) =>
+      type === 'Modified' && 'object' in event && isDeepStrictEqual(event.object.status?.conditions, conditions);
+    await until(async () => events.some(written));
+  } finally {
+    stop.abort();
+    await watching;
+  }
+}
 
 /** The checks, each ready to run by itself, one after the other. */
 export function kubernetesControllersConformance(

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, it } from 'node:test';
-import { renderRbacFiles } from '../../src/app/offline.ts';
+import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { Integration } from '../../src/integrations/contract.ts';
 import { createKubernetes } from '../../src/integrations/kubernetes/index.ts';

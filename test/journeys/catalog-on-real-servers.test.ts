@@ -9,14 +9,14 @@ import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
-import { renderRbacFiles } from '../../src/app/offline.ts';
+import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import { renderPrometheus } from '../../src/app/slo-offline.ts';
 import { IntegrationsConfig } from '../../src/integrations/all.ts';
 import { findGitHttp, type GitHttp, startGitHttp } from '../../testbed/git-http.ts';
 import { findKubernetes, type Kubernetes, startKubernetes } from '../../testbed/kubernetes.ts';
 import { temporaryDirectory, waitUntil } from '../../testbed/process.ts';
 import { describeReal } from '../../testbed/real.ts';
-import { installDefinitions, runbook } from '../integrations/cluster-scene.ts';
+import { installDefinitions, objective, runbook } from '../integrations/cluster-scene.ts';
 import { auditName, serviceAccount } from '../support/service-account.ts';
 
 const run = promisify(execFile);
@@ -87,10 +87,10 @@ describeReal('the catalog', [findKubernetes, findGitHttp], () => {
     assert.ok(found);
     return found;
   };
-  const readyOf = async (name: string, generation: number): Promise<Condition> => {
+  const readyOf = async (name: string, generation: number, collection = runbooks): Promise<Condition> => {
     let ready: Condition | undefined;
     await waitUntil(`the status of ${name}`, limitMs, async () => {
-      const { status } = await kubernetes.request<{ status?: { conditions?: Condition[] } }>(`${runbooks}/${name}`);
+      const { status } = await kubernetes.request<{ status?: { conditions?: Condition[] } }>(`${collection}/${name}`);
       ready = status?.conditions?.find(({ type }) => type === 'Ready');
       return ready?.observedGeneration === generation;
     });
@@ -121,6 +121,29 @@ describeReal('the catalog', [findKubernetes, findGitHttp], () => {
     await waitUntil('the runbook to be gone', limitMs, async () =>
       (await listed()).every(({ name }) => name !== 'bad'),
     );
+  });
+
+  test('loads objects of the other kinds it is told of, in a source of their own', async () => {
+    const objectives = runbooks.replace(/runbooks$/, 'servicelevelobjectives');
+    // Of the same name as a runbook: the two are different objects.
+    const body = objective('good') as { spec: object };
+    await kubernetes.request(objectives, { body });
+    assert.deepEqual((await readyOf('good', 1, objectives)).reason, 'Accepted');
+    const shown = async () =>
+      (await (
+        await fetch(`${app.url}/api/v1/slos/good`, { headers: { authorization: `Bearer ${adminToken}` } })
+      ).json()) as { name?: string; organization?: string };
+    assert.deepEqual(await shown().then(({ name, organization }) => [name, organization]), ['good', 'shop']);
+    assert.equal((await seen('good')).source, 'cluster');
+    // Fits the definition, and is refused by what only the catalog knows.
+    await kubernetes.request(`${objectives}/good`, {
+      method: 'PATCH',
+      contentType: 'application/merge-patch+json',
+      body: { spec: { objective: '0%' } },
+    });
+    const bad = await readyOf('good', 2, objectives);
+    assert.deepEqual([bad.status, bad.reason], ['False', 'Invalid']);
+    assert.equal((await shown()).name, 'good', 'the last good version goes on counting');
   });
 
   test('the generated PrometheusRule objects fit the real definition, and nothing of them is pruned', async (context) => {
@@ -238,7 +261,7 @@ async function start(directory: string, { kubernetes, git, adminToken }: Servers
     },
     catalog: {
       sources: [
-        { cluster: {} },
+        { cluster: { kinds: ['Runbook', 'ServiceLevelObjective'] } },
         { git: { repository: `${git.url}/system/runbooks.git`, tokenFile, interval: '1s' } },
         {
           git: {

@@ -1,4 +1,7 @@
-/** Two replicas share one PostgreSQL. The one that carries out a run is killed on the way; the other brings it to its end. */
+/**
+ * Two replicas share one PostgreSQL. The one that carries out a run is killed while the answer to what it did is under way;
+ * the other finds out what happened, and brings the run to its end.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -10,6 +13,7 @@ import { type OpenDatabase, openDatabase } from '../../src/database/open.ts';
 import { findPostgres } from '../../testbed/postgres.ts';
 import { type Server, startServer, temporaryDirectory, waitUntil } from '../../testbed/process.ts';
 import { describeReal, sharedPostgres } from '../../testbed/real.ts';
+import { type Cable, layCable } from '../cable.ts';
 
 /** A claim ends thirty seconds after its holder was last heard of. */
 const limitMs = 150_000;
@@ -19,17 +23,22 @@ describeReal('two replicas, one killed', findPostgres, () => {
   const directory = temporaryDirectory('replicas');
   const admin = randomBytes(24).toString('hex');
   let sandbox: Sandbox;
+  /** Between the replicas and the cluster. */
+  let cable: Cable;
   let database: OpenDatabase;
   const replicas: { server: Server; url: string }[] = [];
   before(async () => {
     sandbox = await startSandbox();
+    cable = await layCable(sandbox.kubernetes.url);
     const url = await (await sharedPostgres()).createDatabase();
-    for (const name of ['a', 'b']) replicas.push(await startReplica(directory.path, name, { sandbox, url, admin }));
+    for (const name of ['a', 'b'])
+      replicas.push(await startReplica(directory.path, name, { sandbox, cable, url, admin }));
     database = await openDatabase({ kind: 'postgres', url });
   });
   after(async () => {
     await database?.close();
     await Promise.all(replicas.map(({ server }) => server.stop()));
+    await cable?.close();
     await sandbox?.stop();
     directory.remove();
   });
@@ -38,20 +47,27 @@ describeReal('two replicas, one killed', findPostgres, () => {
     const [first] = replicas;
     sandbox.alertmanager.setWebhook({ url: `${first?.url}/hooks/alertmanager`, token: admin });
     const deleted: string[] = [];
+    let held = false;
     const unsubscribe = sandbox.world.store.subscribe(({ type, object }) => {
-      if (type === 'DELETED' && object.kind === 'Pod') deleted.push(object.metadata.name);
+      if (object.kind !== 'Pod') return;
+      if (type === 'DELETED') deleted.push(object.metadata.name);
+      if (held || object.metadata.deletionTimestamp === undefined) return;
+      // The deletion is accepted and not yet answered: who asked for it keeps the run in hand until the answer comes.
+      held = true;
+      cable.hold();
     });
     context.after(unsubscribe);
     sandbox.inject('pod-crash-loop');
     const row = () => database.db.selectFrom('run').selectAll().executeTakeFirst();
+    let holder: string | null | undefined;
     await waitUntil('the deletion of the pod to be begun', limitMs, async () => {
-      const run = await row();
-      return run?.acted_at != null && run.claimed_by != null;
+      holder = held ? (await row())?.claimed_by : undefined;
+      return holder != null;
     });
-    const holder = (await row())?.claimed_by ?? '';
-    const dead = replicas.find(({ server }) => holder.includes(`/${server.pid}/`));
+    const dead = replicas.find(({ server }) => holder?.includes(`/${server.pid}/`));
     assert.ok(dead, `${holder} is none of the replicas`);
     await dead.server.kill('SIGKILL');
+    cable.cut();
     await waitUntil('the run to end', limitMs, async () => (await row())?.state === 'Ended');
     const run = await row();
     assert.deepEqual([run?.outcome, run?.reason], ['Succeeded', 'Verified']);
@@ -62,12 +78,13 @@ describeReal('two replicas, one killed', findPostgres, () => {
 
 interface Shared {
   sandbox: Sandbox;
+  cable: Cable;
   url: string;
   admin: string;
 }
 
 /** `catalyst-sre serve` as a process of its own. */
-async function startReplica(directory: string, name: string, { sandbox, url, admin }: Shared) {
+async function startReplica(directory: string, name: string, { sandbox, cable, url, admin }: Shared) {
   const dataDir = join(directory, name);
   mkdirSync(dataDir);
   const file = (of: string, text: string) => {
@@ -85,7 +102,10 @@ async function startReplica(directory: string, name: string, { sandbox, url, adm
     policy: { defaultRunbookMode: 'Automatic' },
     tokens: [{ name: 'alertmanager', role: 'intake', tokenFile: file('token', admin) }],
     integrations: {
-      kubernetes: { server: sandbox.kubernetes.url, tokenFile: file('kubernetes-token', sandbox.kubernetes.token) },
+      kubernetes: {
+        server: cable.url.replace(/\/$/, ''),
+        tokenFile: file('kubernetes-token', sandbox.kubernetes.token),
+      },
       prometheus: { url: sandbox.prometheus.url },
       alertmanager: { url: sandbox.alertmanager.url },
     },

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { renderRbacFiles } from '../../src/app/offline.ts';
+import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import type { Clock } from '../../src/clock.ts';
 import { startAlertmanager } from '../../testbed/alertmanager.ts';
 import { startKubeStateMetrics } from '../../testbed/kube-state-metrics.ts';

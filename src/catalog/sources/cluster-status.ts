@@ -1,4 +1,4 @@
-/** Tells each Runbook object in its status whether it was accepted. Writes only what differs, and gives up in the end. */
+/** Tells each object in its status whether it was accepted. Writes only what differs, and gives up in the end. */
 import type { Clock } from '../../clock.ts';
 import { CatalystError } from '../../errors.ts';
 import type { Json } from '../../integrations/contract.ts';
@@ -55,7 +55,7 @@ export function readyCondition(target: StatusTarget, problems: readonly Problem[
     type: conditionType,
     status,
     reason: errors.length === 0 ? 'Accepted' : 'Invalid',
-    message: said === '' ? 'The runbook is valid.' : shorten(said),
+    message: said === '' ? 'It is valid.' : shorten(said),
     // Kubernetes writes times without fractions of a second.
     lastTransitionTime: unchanged || new Date(now).toISOString().replace(/\.\d+Z$/, 'Z'),
     observedGeneration: target.generation,

@@ -6,14 +6,16 @@ import { CatalystError } from '../../errors.ts';
 import type { Json } from '../../integrations/contract.ts';
 import type { ClusterSource } from '../../integrations/kubernetes/cluster-source.ts';
 import { createCatalog } from '../catalog.ts';
+import { runbookKind } from '../kinds/runbook.ts';
+import { serviceLevelObjectiveKind } from '../kinds/service-level-objective.ts';
 import type { Problem, Resource } from '../resource.ts';
 import { precedences, type SourceSnapshot } from '../source.ts';
-import { createClusterSource, type RunbookObjects } from './cluster.ts';
+import { type ClusterObjects, createClusterSource } from './cluster.ts';
 import { readyCondition, saysAlready } from './cluster-status.ts';
 import { maxFileBytes } from './file-rules.ts';
 
 /** The Kubernetes integration is what the catalog asks for: holds when this file type-checks. */
-export const fits = (integration: ClusterSource): RunbookObjects => integration;
+export const fits = (integration: ClusterSource): ClusterObjects => integration;
 
 interface RunbookObject {
   metadata: Record<string, unknown> & { namespace: string; name: string; resourceVersion: string; generation: number };
@@ -23,7 +25,7 @@ interface RunbookObject {
 
 /** An API server with one kind of object. */
 function apiServer() {
-  type OnEvent = Parameters<RunbookObjects['watch']>[1];
+  type OnEvent = Parameters<ClusterObjects['watch']>[1];
   const stored = new Map<string, RunbookObject>();
   const patches: { name: string; condition: Record<string, Json> }[] = [];
   const state = {
@@ -42,7 +44,7 @@ function apiServer() {
     log.push({ version: state.version, event });
     void state.watcher?.(event);
   };
-  const objects: RunbookObjects = {
+  const objects: ClusterObjects = {
     async list() {
       state.lists += 1;
       if (state.failLists > 0) {
@@ -121,6 +123,7 @@ function sourceOf(
   const errors: unknown[] = [];
   const organizationOf = (namespace: string) => (namespace.startsWith('acme-') ? 'acme' : undefined);
   const source = createClusterSource({
+    kind: runbookKind,
     objects: api.objects,
     clock,
     organizationOf,
@@ -191,6 +194,21 @@ test('each object is a document with its namespace, name and version, without wh
     metadata: { name: 'a', namespace: 'ops', labels: { team: 'sre' }, annotations: { note: 'x' } },
     spec: { steps: [{ wait: '1s' }] },
   });
+});
+
+test('each kind is a source of its own, so that objects of one name do not get in each other’s way', async (t) => {
+  const api = apiServer();
+  api.put('ops', 'a', { service: 'console' });
+  const { start, seen, source } = sourceOf(t, api, { kind: serviceLevelObjectiveKind });
+  api.state.failLists = 1;
+  await start();
+  assert.equal(source.name, 'cluster:servicelevelobjectives');
+  assert.match(
+    seen[0]?.problems[0]?.sentence ?? '',
+    /^The ServiceLevelObjective objects of the cluster cannot be read/,
+  );
+  await source.refresh();
+  assert.equal(parse(seen.at(-1)?.documents[0]?.text ?? '').kind, 'ServiceLevelObjective');
 });
 
 test('follows what is added, changed and deleted, and a list that replaces all; the order of keys is no change', async (t) => {
@@ -286,7 +304,7 @@ test('the status of each object says whether it was accepted, and is written onl
           type: 'Ready',
           status: 'True',
           reason: 'Accepted',
-          message: 'The runbook is valid.',
+          message: 'It is valid.',
           lastTransitionTime: '2026-01-05T12:00:00Z',
           observedGeneration: 1,
         },

@@ -1,13 +1,13 @@
 /**
- * Runbooks that live in the cluster as objects. Each object becomes a document like any other, and is told in its status
- * whether it was accepted.
+ * Documents of one kind that live in the cluster as objects. Each object becomes a document like any other, and is told in
+ * its status whether it was accepted.
  */
 import { stringify } from 'yaml';
 import type { Clock } from '../../clock.ts';
 import { messageOf } from '../../errors.ts';
 import type { Json } from '../../integrations/contract.ts';
 import { runbookKind } from '../kinds/runbook.ts';
-import { apiVersion, type Problem } from '../resource.ts';
+import { apiVersion, type Kind, type Problem } from '../resource.ts';
 import {
   type CatalogSource,
   precedences,
@@ -26,7 +26,7 @@ type ClusterEvent =
   | { type: 'Added' | 'Modified' | 'Deleted'; object: unknown };
 
 /** What is needed of the API server; the Kubernetes integration has it. */
-export interface RunbookObjects {
+export interface ClusterObjects {
   list(signal: AbortSignal): Promise<{ items: unknown[]; resourceVersion: string }>;
   /** Tells of changes after `from` until the signal is aborted; `Replaced` where it lost the thread. */
   watch(from: string, onEvent: (event: ClusterEvent) => void | Promise<void>, signal: AbortSignal): Promise<void>;
@@ -35,10 +35,12 @@ export interface RunbookObjects {
 }
 
 export interface ClusterSourceOptions {
-  objects: RunbookObjects;
+  /** Of which kind they are. */
+  kind: Kind;
+  objects: ClusterObjects;
   clock: Clock;
   /**
-   * The Organization a namespace belongs to; undefined for the Sovereign's own. It decides for whom a runbook counts, so
+   * The Organization a namespace belongs to; undefined for the Sovereign's own. It decides for whom a document counts, so
    * that who may write objects in one namespace cannot make runbooks for everybody.
    */
   organizationOf: (namespace: string) => string | undefined;
@@ -46,8 +48,6 @@ export interface ClusterSourceOptions {
   namespaces?: readonly string[];
   /** Told when a status could not be written. */
   onError: (error: unknown) => void;
-  /** Default `cluster`. */
-  name?: string;
 }
 
 interface Held {
@@ -62,9 +62,13 @@ const listLimitMs = 30_000;
 const firstBackoffMs = 1_000;
 const longestBackoffMs = 60_000;
 
-/** Makes a source of the Runbook objects of a cluster; nothing is read before `start`. */
+/** What provenance calls the source of a kind: `cluster` for runbooks, `cluster:alertrules` for another. */
+const nameOf = ({ kind, plural }: Kind) => (kind === runbookKind.kind ? 'cluster' : `cluster:${plural}`);
+
+/** Makes a source of the objects of one kind in a cluster; nothing is read before `start`. */
 export function createClusterSource(options: ClusterSourceOptions): CatalogSource {
-  const { objects, clock, onError, name = 'cluster' } = options;
+  const { kind, objects, clock, onError } = options;
+  const name = nameOf(kind);
   const namespaces = new Set(options.namespaces);
   const stopping = new AbortController();
   const status = createStatusWriter({ objects, clock, onError, signal: stopping.signal });
@@ -82,7 +86,7 @@ export function createClusterSource(options: ClusterSourceOptions): CatalogSourc
     const next = readObject(object);
     if (next === undefined || (namespaces.size > 0 && !namespaces.has(next.namespace))) return;
     const file = fileOf(next);
-    const text = textOf(next);
+    const text = textOf(kind, next);
     const target = { ...next, conditions: conditionsOf(next.status) };
     const bytes = Buffer.byteLength(text);
     if (bytes > maxFileBytes) {
@@ -154,7 +158,7 @@ export function createClusterSource(options: ClusterSourceOptions): CatalogSourc
         await objects.watch(resourceVersion, onEvent, ended);
       } catch (error) {
         failures += 1;
-        if (!stopping.signal.aborted && !restart.signal.aborted) publish(unreachable(name, error, held.size));
+        if (!stopping.signal.aborted && !restart.signal.aborted) publish(unreachable(name, kind, error, held.size));
         current.resolve();
       }
       // A watch that ends by itself is begun again, but not in a tight loop.
@@ -211,12 +215,12 @@ async function within<T>(
   }
 }
 
-function unreachable(source: string, error: unknown, serving: number): Problem {
-  const sentence = `The Runbook objects of the cluster cannot be read: ${messageOf(error)}. The ${serving} that were read last go on serving.`;
+function unreachable(source: string, { kind }: Kind, error: unknown, serving: number): Problem {
+  const sentence = `The ${kind} objects of the cluster cannot be read: ${messageOf(error)}. The ${serving} that were read last go on serving.`;
   return sourceProblem(source, 'source-unreachable', sentence);
 }
 
-interface RunbookObject {
+interface DeclaredObject {
   namespace: string;
   name: string;
   uid: string;
@@ -228,7 +232,7 @@ interface RunbookObject {
 }
 
 /** Undefined for what is no object of ours. */
-function readObject(object: unknown): RunbookObject | undefined {
+function readObject(object: unknown): DeclaredObject | undefined {
   if (!isRecord(object) || !isRecord(object.metadata)) return undefined;
   const { namespace, name, uid, resourceVersion, generation } = object.metadata;
   if (typeof namespace !== 'string' || typeof name !== 'string' || typeof resourceVersion !== 'string')
@@ -251,16 +255,16 @@ function fileOf({ namespace, name }: { namespace: string; name: string }): strin
 
 /**
  * What was declared, without what the API server keeps beside it: the same text, and so the same digest, for as long as
- * nobody changes the runbook. Keys are sorted, since their order means nothing to the API server.
+ * nobody changes the object. Keys are sorted, since their order means nothing to the API server.
  */
-function textOf({ namespace, name, metadata, spec }: RunbookObject): string {
+function textOf({ kind }: Kind, { namespace, name, metadata, spec }: DeclaredObject): string {
   const { 'kubectl.kubernetes.io/last-applied-configuration': _copy, ...annotations } = isRecord(metadata.annotations)
     ? metadata.annotations
     : {};
   const labels = isRecord(metadata.labels) ? metadata.labels : {};
   const declared = {
     apiVersion,
-    kind: runbookKind.kind,
+    kind,
     metadata: {
       name,
       namespace,

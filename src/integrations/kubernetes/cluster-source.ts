@@ -1,17 +1,21 @@
-/** Runbooks that live in the cluster as objects: the port through which the catalog reads them and writes their status. */
+/** Documents that live in the cluster as objects: the port through which the catalog reads one kind and writes its status. */
 import type { Clock } from '../../clock.ts';
 import type { CallContext, Json } from '../contract.ts';
 import type { KubernetesApi } from './client.ts';
 import type { KubernetesObject } from './objects.ts';
-import { type PolicyRule, rule } from './rbac.ts';
+import { type NamedResource, type PolicyRule, rule } from './rbac.ts';
 import { superviseWatch, type WatchEvent } from './watch.ts';
 
-const group = 'catalyst.openova.io';
+/** Which objects of ours: `{ kind: 'Runbook', plural: 'runbooks' }`. */
+export interface DocumentKind {
+  kind: string;
+  plural: string;
+}
 
-/** What the cluster source needs of the API server. */
-export const clusterSourceRules: readonly PolicyRule[] = [
-  rule(group, 'runbooks', 'list', 'watch'),
-  rule(group, 'runbooks/status', 'patch'),
+/** What the cluster source of a kind needs of the API server. */
+export const clusterSourceRules = ({ apiGroup, resource }: NamedResource): readonly PolicyRule[] => [
+  rule(apiGroup, resource, 'list', 'watch'),
+  rule(apiGroup, `${resource}/status`, 'patch'),
 ];
 
 export interface ClusterSource {
@@ -26,10 +30,11 @@ export interface ClusterSource {
 export function createClusterSource(
   api: KubernetesApi,
   clock: Clock,
+  { kind, plural }: DocumentKind,
   onInterruption?: (sentence: string) => void,
 ): ClusterSource {
-  const apiVersion = `${group}/v1alpha1`;
-  const place = { apiVersion, kind: 'Runbook', plural: 'runbooks', namespaced: true };
+  const apiVersion = 'catalyst.openova.io/v1alpha1';
+  const place = { apiVersion, kind, plural, namespaced: true };
   const context = (signal: AbortSignal): CallContext => ({ clock, signal });
   return {
     list: (signal) => api.list<KubernetesObject>(context(signal), place, undefined),
@@ -40,8 +45,8 @@ export function createClusterSource(
         from,
       ),
     async patchStatus(namespace, name, status, signal) {
-      const reference = { apiVersion, kind: 'Runbook', namespace, name };
-      const object = { apiVersion, kind: 'Runbook', metadata: { name, namespace }, status };
+      const reference = { apiVersion, kind, namespace, name };
+      const object = { apiVersion, kind, metadata: { name, namespace }, status };
       await api.apply(context(signal), reference, object, 'status');
     },
   };

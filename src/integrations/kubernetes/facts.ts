@@ -14,7 +14,7 @@ import {
   podReady,
   workloadFact,
 } from './observe.ts';
-import { type Ruled, rule } from './rbac.ts';
+import { onNamed, type Ruled, rule } from './rbac.ts';
 
 /** Events returned at most: what fits on a screen. */
 const maxEvents = 20;
@@ -247,7 +247,7 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
   return [
     {
       rules: [],
-      verbsOnNamed: ['get'],
+      rulesOnNamed: onNamed('get'),
       definition: {
         name: 'kubernetes.object',
         description: 'Any object but a Secret, as the API returns it, without managedFields.',
@@ -263,7 +263,7 @@ function objectFacts(api: Api): readonly Ruled<FactDefinition>[] {
     },
     {
       rules: [],
-      verbsOnNamed: ['get'],
+      rulesOnNamed: onNamed('get'),
       definition: {
         name: 'kubernetes.condition',
         description:

@@ -6,7 +6,7 @@ import type { HttpClient } from '../http-client.ts';
 import type { Secrets } from '../secrets.ts';
 import { kubernetesActions } from './actions.ts';
 import { KubernetesApi } from './client.ts';
-import { type ClusterSource, clusterSourceRules, createClusterSource } from './cluster-source.ts';
+import { type ClusterSource, clusterSourceRules, createClusterSource, type DocumentKind } from './cluster-source.ts';
 import { connect } from './connection.ts';
 import { kubernetesFacts } from './facts.ts';
 import { renderClusterRole, type Wanted } from './rbac.ts';
@@ -18,9 +18,9 @@ export interface KubernetesPorts {
 }
 
 export interface Kubernetes extends Integration {
-  /** The cluster's own runbooks, for the catalog. Throws NotConfigured. */
-  clusterSource(clock: Clock, onInterruption?: (sentence: string) => void): ClusterSource;
-  /** Least-privilege ClusterRole (YAML) for the facts and actions named; `cluster source` stands for reading runbooks. */
+  /** The cluster's own documents of a kind, for the catalog. Throws NotConfigured. */
+  clusterSource(clock: Clock, kind: DocumentKind, onInterruption?: (sentence: string) => void): ClusterSource;
+  /** Least-privilege ClusterRole (YAML) for the facts and actions named; `cluster source` stands for reading documents. */
   clusterRole(name: string, wanted: readonly Wanted[]): string;
 }
 
@@ -40,7 +40,7 @@ export function createKubernetes(config: KubernetesConfig | undefined, ports: Ku
   const api = () => configured(made, 'kubernetes');
   const facts = kubernetesFacts(api);
   const actions = kubernetesActions(api);
-  const source = { definition: { name: 'cluster source' }, rules: clusterSourceRules };
+  const source = { definition: { name: 'cluster source' }, rules: [], rulesOnNamed: clusterSourceRules };
   return {
     name: 'kubernetes',
     description: 'Workloads, pods and events of the cluster.',
@@ -50,7 +50,7 @@ export function createKubernetes(config: KubernetesConfig | undefined, ports: Ku
     targets: kubernetesTargets(api),
     health: (context) => healthOf(async () => `Kubernetes ${await api().version(context)} answers`),
     stop: async () => (await connected?.catch(() => undefined))?.close(),
-    clusterSource: (clock, onInterruption) => createClusterSource(api(), clock, onInterruption),
+    clusterSource: (clock, kind, onInterruption) => createClusterSource(api(), clock, kind, onInterruption),
     clusterRole: (name, wanted) => renderClusterRole(name, [...facts, ...actions, source], wanted),
   };
 }

@@ -125,7 +125,12 @@ rules:
     assert.throws(() => kubernetes.clusterRole('x', ['kubernetes patch']), /say for which resources/);
     const resources = [{ apiGroup: 'cert-manager.io', resource: 'certificates' }];
     const names = [...kubernetes.facts, ...kubernetes.actions].map(({ name }) => name);
-    const role = kubernetes.clusterRole('x', ['cluster source', ...names.map((name) => ({ name, resources }))]);
+    const documents = [{ apiGroup: 'catalyst.openova.io', resource: 'runbooks' }];
+    const role = kubernetes.clusterRole('x', [
+      { name: 'cluster source', resources: documents },
+      ...names.map((name) => ({ name, resources })),
+    ]);
+    assert.match(role, /\["runbooks\/status"\]\n {4}verbs: \["patch"\]/);
     assert.doesNotMatch(role, /\*|secrets/);
     assert.match(
       role,

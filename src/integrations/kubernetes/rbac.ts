@@ -10,18 +10,29 @@ export interface PolicyRule {
 export interface Ruled<Definition> {
   definition: Definition;
   rules: readonly PolicyRule[];
-  /** Verbs needed on whatever kind the call names: which kinds, only the runbooks tell. */
-  verbsOnNamed?: readonly string[];
+  /** What is needed on each kind that a call names: which kinds, only the runbooks tell. */
+  rulesOnNamed?: (named: NamedResource) => readonly PolicyRule[];
+}
+
+export interface NamedResource {
+  apiGroup: string;
+  /** Plural: `deployments`. */
+  resource: string;
 }
 
 /** A definition by name, and for one that takes any kind the resources it is used on. */
-export type Wanted = string | { name: string; resources: readonly { apiGroup: string; resource: string }[] };
+export type Wanted = string | { name: string; resources: readonly NamedResource[] };
 
 export const rule = (apiGroup: string, resources: string | readonly string[], ...verbs: string[]): PolicyRule => ({
   apiGroup,
   resources: typeof resources === 'string' ? [resources] : resources,
   verbs,
 });
+
+/** The same verbs on every kind that is named. */
+export const onNamed =
+  (...verbs: string[]) =>
+  ({ apiGroup, resource }: NamedResource): readonly PolicyRule[] => [rule(apiGroup, resource, ...verbs)];
 
 /** Reading and changing the workloads an action can name. */
 export const workloadWrites = (...plurals: string[]): readonly PolicyRule[] => [rule('apps', plurals, 'get', 'patch')];
@@ -50,10 +61,10 @@ function rulesOf(definitions: readonly Ruled<{ name: string }>[], wanted: Wanted
   const { name, resources } = typeof wanted === 'string' ? { name: wanted, resources: [] } : wanted;
   const found = definitions.find(({ definition }) => definition.name === name);
   if (found === undefined) throw new Error(`no action or fact of Kubernetes is called "${name}"`);
-  const { rules, verbsOnNamed } = found;
-  if (verbsOnNamed === undefined) return rules;
+  const { rules, rulesOnNamed } = found;
+  if (rulesOnNamed === undefined) return rules;
   if (resources.length === 0) throw new Error(`"${name}" takes any kind: say for which resources the role is`);
-  return [...rules, ...resources.map(({ apiGroup, resource }) => rule(apiGroup, resource, ...verbsOnNamed))];
+  return [...rules, ...resources.flatMap(rulesOnNamed)];
 }
 
 interface RenderedRule {

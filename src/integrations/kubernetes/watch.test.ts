@@ -12,7 +12,9 @@ async function scene(clock = fastClock() as ReturnType<typeof fastClock> | Virtu
   const fake = await FakeKubernetes.start();
   const kubernetes = createKubernetes({ server: fake.url }, { secrets: createSecrets({}) });
   const interruptions: string[] = [];
-  const source = kubernetes.clusterSource(clock, (sentence) => interruptions.push(sentence));
+  const source = kubernetes.clusterSource(clock, { kind: 'Runbook', plural: 'runbooks' }, (sentence) =>
+    interruptions.push(sentence),
+  );
   const events: WatchEvent[] = [];
   const stop = new AbortController();
   let watching: Promise<void> | undefined;

@@ -15,7 +15,7 @@ import {
   seen,
 } from '../guarded-write.ts';
 import type { KubernetesObject } from '../objects.ts';
-import type { Ruled } from '../rbac.ts';
+import { onNamed, type Ruled } from '../rbac.ts';
 import { Name, Namespace, referenceOf, Strict } from './inputs.ts';
 
 const Input = Type.Object(
@@ -90,7 +90,7 @@ export function patchAction(api: () => KubernetesApi): Ruled<ActionDefinition> {
       input: { ...rest, patch: before.restore },
     }),
   });
-  return { definition, rules: [], verbsOnNamed: ['get', 'patch'] };
+  return { definition, rules: [], rulesOnNamed: onNamed('get', 'patch') };
 }
 
 /** The values a merge patch would overwrite, as the merge patch that puts them back. */

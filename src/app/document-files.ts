@@ -1,0 +1,24 @@
+/** Where documents lie on this machine. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CatalystError, messageOf } from '../errors.ts';
+
+/** The handbook as data, part of the package. */
+export const handbookDirectory = join(import.meta.dirname, '..', '..', 'handbook');
+
+/** The YAML files under a path, in the order of their names. */
+export async function filesUnder(path: string): Promise<string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [path];
+    const entries = await readdir(path, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isFile() && /\.ya?ml$/.test(entry.name) && !entry.name.startsWith('.'))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort();
+  } catch (error) {
+    throw new CatalystError('BadRequest', `${path} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Give a file or a folder of YAML documents.',
+    });
+  }
+}
