@@ -33,6 +33,8 @@ export interface ServerOptions {
   args: readonly string[];
   env?: Record<string, string>;
   cwd?: string;
+  /** What its command line begins with, to run it elsewhere: see `namespaces.ts`. */
+  enter?: readonly string[];
   /** System user to run as when this process is root; left alone otherwise. */
   user?: string;
   /** The signal that asks for an orderly end. Default SIGTERM. */
@@ -99,7 +101,8 @@ export function startServer(options: ServerOptions): Server {
     stopLimitMs = STOP_LIMIT_MS,
   } = options;
   const tied = tiedToUs(program, args, orphanSignal, options.user);
-  const child = spawn(tied.program, tied.args, {
+  const [command = '', ...rest] = [...(options.enter ?? []), tied.program, ...tied.args];
+  const child = spawn(command, rest, {
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     stdio: ['ignore', 'pipe', 'pipe'],

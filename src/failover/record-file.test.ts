@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { promisify } from 'node:util';
+import { findSmallDisks, startSmallDisk } from '../../testbed/namespaces.ts';
 import { type FailoverEntry, openRecordFile, verifyRecordFile } from './record-file.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'failover-record-'));
@@ -105,6 +106,27 @@ describe('the record file', () => {
     assert.match(stdout, /^Unavailable The record cannot be written: EFBIG/);
     const verdict = await verifyRecordFile(path);
     assert.deepEqual([verdict.intact, verdict.entries], [true, 2]);
+  });
+
+  const smallDisks = findSmallDisks();
+  const skip = smallDisks.available ? false : smallDisks.reason;
+  it('does so on a real disk that others have filled', { skip }, async (t) => {
+    const disk = await startSmallDisk(64 * 1024);
+    t.after(() => disk.stop());
+    const path = join(disk.outside, 'record.jsonl');
+    const record = await openRecordFile(path, now);
+    t.after(() => record.close());
+    await record.append(entry(1));
+    const filler = join(disk.outside, 'filler');
+    await assert.rejects(writeFile(filler, Buffer.alloc(128 * 1024)), /ENOSPC/);
+    // Longer than what is left of the page the file has, so that a part of it is written.
+    for (let i = 0; i < 2; i++)
+      await assert.rejects(record.append(entry(2, 'y'.repeat(8000))), /The record cannot be written: ENOSPC/);
+    assert.equal(record.head().seq, 1);
+    assert.deepEqual(await verifyRecordFile(path).then(({ intact, entries }) => [intact, entries]), [true, 1]);
+    await rm(filler);
+    await record.append(entry(2, 'y'.repeat(8000)));
+    assert.deepEqual(await verifyRecordFile(path).then(({ intact, entries }) => [intact, entries]), [true, 2]);
   });
 
   it('says that a file is missing', () => assert.rejects(verifyRecordFile(join(folder, 'none')), /cannot be read/));

@@ -96,6 +96,8 @@ class ChainedFile implements RecordFile {
   readonly #recent: RecordedFailoverEntry[];
   readonly #epochs = new Map<string, number>();
   #size: number;
+  /** Whether the file may hold more than its whole entries. */
+  #ragged = false;
   #head: { seq: number; hash: string };
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -121,11 +123,13 @@ class ChainedFile implements RecordFile {
     const body = { seq, at, ...entry, previousHash };
     const { line, hash } = sealed(body);
     try {
+      await this.#trim();
+      this.#ragged = true;
       await this.#file.appendFile(line);
       await this.#file.datasync();
+      this.#ragged = false;
     } catch (error) {
-      // Half a line must not stand before the next one.
-      await this.#file.truncate(this.#size).catch(() => {});
+      await this.#trim().catch(() => {});
       throw new CatalystError('Unavailable', `The record cannot be written: ${messageOf(error)}.`, { cause: error });
     }
     this.#size += Buffer.byteLength(line);
@@ -135,6 +139,13 @@ class ChainedFile implements RecordFile {
     this.#recent.push(recorded);
     if (this.#recent.length > keptEntries) this.#recent.shift();
     return recorded;
+  }
+
+  /** Half a line must not stand before the next one: what cannot be taken back now is taken back before anything else. */
+  async #trim(): Promise<void> {
+    if (!this.#ragged) return;
+    await this.#file.truncate(this.#size);
+    this.#ragged = false;
   }
 
   #note(group: string, epoch: number): void {

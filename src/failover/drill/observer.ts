@@ -93,12 +93,15 @@ export function startObserver(
   };
 }
 
+/** A gate, and a workload that asked it, say by it under which epoch they answer. */
+export const epochHeader = 'x-failover-epoch';
+
 /** The epoch a workload served under. A connection for each question: an old one must not outlive its gate unnoticed. */
 async function ask(url: string, signal: AbortSignal): Promise<number | undefined> {
   const response = await fetch(url, {
     headers: { connection: 'close' },
     signal: AbortSignal.any([signal, AbortSignal.timeout(askLimitMs)]),
   });
-  const text = await response.text();
-  return response.ok ? Number(text) : undefined;
+  await response.arrayBuffer();
+  return response.ok ? Number(response.headers.get(epochHeader)) : undefined;
 }

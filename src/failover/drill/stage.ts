@@ -9,6 +9,7 @@ import { apiVersion } from '../../catalog/resource.ts';
 import { generateKey } from '../keys.ts';
 import { defaultParameters } from '../parameters.ts';
 import { type Link, layLink } from './link.ts';
+import { epochHeader } from './observer.ts';
 import { type Child, mainProgram, startChild } from './processes.ts';
 
 export const regionNames = ['hz-fsn-rtz-prod', 'hz-hel-rtz-prod'] as const;
@@ -210,7 +211,7 @@ async function startWorkload(gate: () => string): Promise<Server> {
     fetch(gate()).then(
       async (answer) => {
         await answer.arrayBuffer();
-        response.writeHead(answer.status).end(answer.headers.get('x-failover-epoch') ?? '');
+        response.writeHead(answer.status, { [epochHeader]: answer.headers.get(epochHeader) ?? '' }).end();
       },
       () => response.writeHead(503).end(),
     );

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
+import { findSmallDisks, startSmallDisk } from '../../../testbed/namespaces.ts';
 import { VirtualClock } from '../../clock.ts';
 import type { Lease, LeaseVersion } from '../lease.ts';
 import { type LeaseFile, openLeaseFile } from './lease-file.ts';
@@ -82,8 +83,8 @@ test('what was answered is there after a new start, and counts its expiry from t
   assert.equal(second.read('shop').expired, true);
 });
 
-/** A process of its own that has the file open as `file`, and runs `script`; `wrap` is a shell prefix, for limits. */
-function inProcess(folder: string, script: string, wrap = ''): { child: ChildProcess; line(): Promise<string> } {
+/** A process of its own that has the file open as `file`, and runs `script`; `wrap` is what a shell runs it by, for limits. */
+function inProcess(folder: string, script: string, wrap = 'exec'): { child: ChildProcess; line(): Promise<string> } {
   const program = `
     const { openLeaseFile } = await import(${JSON.stringify(new URL('./lease-file.ts', import.meta.url).href)});
     const { systemClock } = await import(${JSON.stringify(new URL('../../clock.ts', import.meta.url).href)});
@@ -92,7 +93,7 @@ function inProcess(folder: string, script: string, wrap = ''): { child: ChildPro
     await file.compareAndSet('shop', undefined, first);
     ${script}
     setInterval(() => {}, 1000);`;
-  const child = spawn('sh', ['-c', `${wrap} exec "$0" --input-type=module -e "$1"`, process.execPath, program]);
+  const child = spawn('sh', ['-c', `${wrap} "$0" --input-type=module -e "$1"`, process.execPath, program]);
   const errors: string[] = [];
   child.stderr.on('data', (data) => errors.push(String(data)));
   return {
@@ -163,9 +164,9 @@ test('the files do not grow with the number of renewals', async () => {
   assert.ok(bytes < 6 * 1024 * 1024, `${bytes} bytes`);
 });
 
-test('a full disk stops the witness: the write is unknown, nothing is answered after it, nothing answered is lost', async () => {
+test('a write that fails stops the witness: it is unknown, nothing is answered after it, nothing answered is lost', async () => {
   const folder = newFolder();
-  // A limit on the size of files (of 512 bytes each) is a disk that is full; the signal that comes with it is ignored.
+  // A limit on the size of files (of 512 bytes each) fails a write as a broken disk does; its signal is ignored.
   const { child, line } = inProcess(
     folder,
     `let held = first, said;
@@ -176,7 +177,7 @@ test('a full disk stops the witness: the write is unknown, nothing is answered a
      let read; try { file.read('shop'); } catch (error) { read = error.code; }
      let write; await file.compareAndSet('shop', held, { ...held, seq: held.seq + 1 }).catch((error) => { write = error.code; });
      console.log(JSON.stringify({ answered: held.seq, code: said?.code, certain: said?.certain, read, write, failure: file.failure() }));`,
-    `trap '' XFSZ; ulimit -f 400;`,
+    `trap '' XFSZ; ulimit -f 400; exec`,
   );
   const told = JSON.parse(await line()) as Record<string, unknown>;
   await kill(child);
@@ -187,6 +188,40 @@ test('a full disk stops the witness: the write is unknown, nothing is answered a
   );
   assert.match(String(told.failure), /full|I\/O/);
   assert.ok((openFile(folder).read('shop').lease?.seq ?? 0) >= Number(told.answered));
+});
+
+const smallDisks = findSmallDisks();
+const skip = smallDisks.available ? false : smallDisks.reason;
+test('on a full disk nothing is taken and everything is still read; with room it goes on', { skip }, async (t) => {
+  const disk = await startSmallDisk(512 * 1024);
+  t.after(() => disk.stop());
+  const { child, line } = inProcess(
+    disk.path,
+    `const { openSync, writeSync, fsyncSync, rmSync } = await import('node:fs');
+     const filler = openSync(${JSON.stringify(join(disk.path, 'filler'))}, 'w');
+     const fill = () => { try { for (;;) writeSync(filler, Buffer.alloc(4096)); } catch (error) { return error.code; } };
+     let held = first;
+     const write = async () => {
+       const next = { ...held, seq: held.seq + 1, payload: 'x'.repeat(8000) };
+       return file.compareAndSet('shop', held, next).then(
+         ({ result }) => { held = next; return result; },
+         ({ code, certain }) => code + ' ' + certain,
+       );
+     };
+     const look = () => [file.read('shop').lease.seq, file.failure() !== undefined];
+     const told = [await write(), fill()];
+     // What the log has allocated already may still take a page.
+     let attempt; for (let i = 0; i < 3; i++) attempt = await write();
+     told.push(attempt, held.seq === look()[0], look()[1], await write());
+     rmSync(${JSON.stringify(join(disk.path, 'filler'))}); const { closeSync } = await import('node:fs'); closeSync(filler);
+     told.push(await write(), held.seq === look()[0], look()[1]);
+     console.log(JSON.stringify(told));`,
+    `exec ${disk.enter.join(' ')}`,
+  );
+  const told = JSON.parse(await line()) as unknown[];
+  await kill(child);
+  const refused = 'Unavailable true';
+  assert.deepEqual(told, ['applied', 'ENOSPC', refused, true, true, refused, 'applied', true, false]);
 });
 
 test('a file that is no database is refused, and left as it is', () => {

@@ -22,11 +22,12 @@ export interface LeaseFileOptions {
 }
 
 export interface LeaseFile {
-  /** What is on disk. Throws Unavailable once the disk has failed. */
+  /** What is on disk. Throws Unavailable once the disk has failed; a full one is still read. */
   read(group: string): WitnessRead;
   /**
    * Resolves when the outcome is on disk. `authorize` is asked with the current lease inside the transaction, and its
-   * throw becomes the caller's. Throws Unavailable when the disk fails; then nothing is answered until a restart.
+   * throw becomes the caller's. Throws Unavailable while the disk is full, having changed nothing; and when it fails, after
+   * which nothing is answered until a restart.
    */
   compareAndSet(
     group: string,
@@ -35,7 +36,7 @@ export interface LeaseFile {
     authorize?: (current: Lease | undefined) => void,
   ): Promise<CasAnswer>;
   groups(): number;
-  /** Why the disk is no longer trusted; undefined while all is well. */
+  /** Why the last write was not taken, or why the disk is no longer trusted; undefined while all is well. */
   failure(): string | undefined;
   close(): Promise<void>;
 }
@@ -56,6 +57,8 @@ const maxBatch = 256;
 /** In the file's header, so that `file` and our own opening tell what it is: "CWIT". */
 const applicationId = 0x43574954;
 const layoutVersion = 1;
+/** SQLITE_FULL: the kernel had no room for a page of the log. */
+const noRoom = 13;
 
 export function openLeaseFile(options: LeaseFileOptions): LeaseFile {
   const path = join(options.directory, 'leases.sqlite');
@@ -119,6 +122,8 @@ class SqliteLeaseFile implements LeaseFile {
   #queue: Pending[] = [];
   #scheduled = false;
   #failure: string | undefined;
+  /** Why the newest commit found no room; undefined once one does. */
+  #full: string | undefined;
   #closed = false;
 
   constructor(database: DatabaseSync, path: string, options: LeaseFileOptions) {
@@ -160,7 +165,7 @@ class SqliteLeaseFile implements LeaseFile {
   }
 
   failure(): string | undefined {
-    return this.#failure;
+    return this.#failure ?? this.#full;
   }
 
   async close(): Promise<void> {
@@ -172,7 +177,7 @@ class SqliteLeaseFile implements LeaseFile {
 
   #demandHealth(): void {
     if (this.#closed) throw new CatalystError('Unavailable', 'The witness is stopping.');
-    if (this.#failure !== undefined) throw this.#unavailable();
+    if (this.#failure !== undefined) throw this.#failed();
   }
 
   /** After the requests that have already arrived were read, so that they share one fsync. */
@@ -197,9 +202,11 @@ class SqliteLeaseFile implements LeaseFile {
       this.#database.exec('COMMIT');
     } catch (error) {
       this.#groups = created;
-      this.#fail(error, batch);
+      if (isNoRoom(error)) this.#refuse(error, batch);
+      else this.#fail(error, batch);
       return;
     }
+    this.#full = undefined;
     this.#options.onCommit?.(batch.length, (this.#options.clock.monotonic() - started) / 1000);
     for (const tell of outcomes) tell();
   }
@@ -229,21 +236,40 @@ class SqliteLeaseFile implements LeaseFile {
   }
 
   /**
-   * A commit that failed may be on disk or not, and after a failed fsync nobody can say what is (Rebello et al., "Can
-   * applications recover from fsync failures?", 2020). So nothing is answered any more until a new process has read the
-   * file again.
+   * There was no room for the log, so it holds no whole commit: SQLite has rolled back, and what is on disk is known. The
+   * next write tries again.
+   */
+  #refuse(error: unknown, batch: readonly Pending[]): void {
+    if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+    this.#full = messageOf(error);
+    const refused = new CatalystError('Unavailable', `The witness has no room to write ${this.#path}: ${this.#full}.`, {
+      cause: error,
+      certain: true,
+      hint: 'Make room on its disk; it takes the next write by itself.',
+    });
+    for (const pending of batch) pending.reject(refused);
+  }
+
+  /**
+   * A commit that failed in another way may be on disk or not, and after a failed fsync nobody can say what is (Rebello et
+   * al., "Can applications recover from fsync failures?", 2020). So nothing is answered any more until a new process has
+   * read the file again.
    */
   #fail(error: unknown, batch: readonly Pending[]): void {
     this.#failure = messageOf(error);
-    for (const pending of [...batch, ...this.#queue]) pending.reject(this.#unavailable(error));
+    for (const pending of [...batch, ...this.#queue]) pending.reject(this.#failed(error));
     this.#queue = [];
   }
 
-  #unavailable(cause?: unknown): CatalystError {
+  #failed(cause?: unknown): CatalystError {
     return new CatalystError('Unavailable', `The witness cannot write ${this.#path}: ${this.#failure}.`, {
       cause,
       certain: false,
       hint: 'Mend the disk and start the witness again; until then it answers nobody.',
     });
   }
+}
+
+function isNoRoom(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === noRoom;
 }
