@@ -12,6 +12,7 @@ import { createState, step } from '../failover/failover-decision.ts';
 import { type GroupDeclaration, groupProblems } from '../failover/group-settings.ts';
 import type { LayerPorts } from '../failover/layers/create-components.ts';
 import { failoverFieldManager } from '../failover/layers/epoch-write.ts';
+import { openPromiseFile } from '../failover/promise-file.ts';
 import { openRecordFile } from '../failover/record-file.ts';
 import { regionKey, witnessOpener } from '../failover/witness/open.ts';
 import type { Witness } from '../failover/witness/witness.ts';
@@ -78,6 +79,7 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     send: transports && ((group, message) => transports.send(group, message, AbortSignal.timeout(messageLimitMs))),
     layers,
     record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
+    promises: (group) => openPromiseFile(join(resolve(io.directory, dataDir), 'promises', group)),
     elapsed: createElapsed(),
     clock,
     log,

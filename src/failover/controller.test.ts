@@ -9,6 +9,7 @@ import { type Controller, startController } from './controller.ts';
 import { createState, step } from './failover-decision.ts';
 import type { GroupDeclaration } from './group-settings.ts';
 import type { Lease } from './lease.ts';
+import { openPromiseFile } from './promise-file.ts';
 import { openRecordFile, verifyRecordFile } from './record-file.ts';
 import type { Witness } from './witness/witness.ts';
 
@@ -105,6 +106,7 @@ async function region(
       password: () => undefined,
     },
     record: await openRecordFile(path, () => Date.now()),
+    promises: (name) => openPromiseFile(`${path}.${name}.promise`),
     elapsed: () => performance.now(),
     clock: systemClock,
     log: createLog({ level: 'info', stream: { write: (line: string) => void said.push(line.trim()) } }),

@@ -20,6 +20,7 @@ import { type GroupDeclaration, settingsOf } from './group-settings.ts';
 import { createComponents, createTrafficLayers, type LayerPorts } from './layers/create-components.ts';
 import type { CheckResult } from './layers/layer.ts';
 import { planOf } from './plan.ts';
+import type { PromiseFile } from './promise-file.ts';
 import type { FailoverEvent, FailoverSettings, FailoverState, Layer, PeerMessage, RegionState } from './protocol.ts';
 import type { RecordFile } from './record-file.ts';
 import { type GroupStatus, groupStatus } from './status.ts';
@@ -43,6 +44,8 @@ export interface ControllerOptions {
   send: ((group: string, message: PeerMessage) => Promise<void>) | undefined;
   layers: LayerPorts;
   record: RecordFile;
+  /** What was promised for a group, kept over restarts. */
+  promises: (group: string) => Promise<PromiseFile>;
   elapsed: Elapsed;
   clock: Clock;
   log: Log;
@@ -100,7 +103,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
     options.clock,
   );
   for (const declaration of options.groups)
-    groups.set(declaration.name, createGroup(declaration, options, metrics, watch));
+    groups.set(
+      declaration.name,
+      createGroup(declaration, options, metrics, watch, await options.promises(declaration.name)),
+    );
   const groupNamed = (name: string): RunningGroup => {
     const found = groups.get(name);
     if (found) return found;
@@ -205,6 +211,7 @@ function createGroup(
   options: ControllerOptions,
   metrics: Metrics,
   watch: WitnessWatch,
+  promises: PromiseFile,
 ): RunningGroup {
   const { region, resolvers, elapsed, clock, record, log, probe, send } = options;
   const settings = settingsOf(declaration, region, resolvers);
@@ -223,6 +230,7 @@ function createGroup(
     components,
     traffic,
     record,
+    promises,
     incarnation: randomBytes(8).toString('hex'),
     elapsed,
     clock,

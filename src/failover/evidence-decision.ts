@@ -32,7 +32,7 @@ export function absorbMessage(turn: Turn, message: PeerMessage): void {
   if (message.from !== state.settings.peer) return;
   switch (message.kind) {
     case 'promise-request':
-      answerPromise(turn, message);
+      preparePromise(turn, message);
       return;
     case 'promise':
       absorbPromise(turn, message.nonce);
@@ -45,25 +45,50 @@ export function absorbMessage(turn: Turn, message: PeerMessage): void {
   }
 }
 
-/** Promises, unless an acquisition of ours may still be applied somewhere: that could not be taken back. */
-function answerPromise(turn: Turn, { epoch, nonce }: Extract<PeerMessage, { kind: 'promise-request' }>): void {
+/** Requests of the peer that wait for the disk; an older one has been repeated by then. */
+const maxPromising = 8;
+
+/**
+ * Whether this region may promise to send no acquisition. Not while an attempt of its own is alive, as that could still make
+ * it active. An attempt that was given up cannot: its epoch never comes back, and what is applied of it late is released.
+ */
+function mayPromise({ hold, intent, peerFencedEpoch }: FailoverState, epoch: number): boolean {
+  return !hold && intent?.sentAt === undefined && epoch > peerFencedEpoch;
+}
+
+/** Binds this region first, then has it written down, and answers only after that. */
+function preparePromise(turn: Turn, { epoch, nonce }: Extract<PeerMessage, { kind: 'promise-request' }>): void {
   const { at, state } = turn;
-  const { settings, promise } = state;
-  const acquiring = state.intent?.sentAt !== undefined || acquisitionPending(state);
-  const may = !state.hold && !acquiring && epoch > state.peerFencedEpoch;
-  const from = settings.region;
-  if (!may) {
-    turn.effects.push({ type: 'send', message: { kind: 'promise-refused', from, epoch: state.maxEpoch, nonce } });
+  if (!mayPromise(state, epoch)) {
+    refusePromise(turn, nonce);
     return;
   }
+  const { promise, settings } = state;
   state.intent = undefined;
   const until = Math.max(promise?.until ?? never, at + settings.parameters.promiseMs);
   state.promise = { epoch: Math.max(promise?.epoch ?? 0, epoch), until };
-  turn.effects.push({ type: 'send', message: { kind: 'promise', from, epoch, nonce } });
+  const entry = freshId(turn);
+  turn.effects.push({ type: 'remember', entry, until });
+  state.promising = [...state.promising, { entry, epoch, nonce }].slice(-maxPromising);
 }
 
-function acquisitionPending({ settings, witnesses }: FailoverState): boolean {
-  return settings.witnesses.some((witness) => witnesses[witness]?.writes.some(({ purpose }) => purpose === 'acquire'));
+/** The promise is on disk, or could not be put there. */
+export function answerPromise(turn: Turn, entry: string, remembered: boolean): void {
+  const { state } = turn;
+  const asked = state.promising.find((one) => one.entry === entry);
+  if (!asked) return;
+  state.promising = state.promising.filter((one) => one !== asked);
+  const { epoch, nonce } = asked;
+  if (!remembered || !mayPromise(state, epoch)) {
+    refusePromise(turn, nonce);
+    return;
+  }
+  turn.effects.push({ type: 'send', message: { kind: 'promise', from: state.settings.region, epoch, nonce } });
+}
+
+function refusePromise({ state, effects }: Turn, nonce: string): void {
+  const from = state.settings.region;
+  effects.push({ type: 'send', message: { kind: 'promise-refused', from, epoch: state.maxEpoch, nonce } });
 }
 
 /** Repeats the proof that everything is closed here, for as long as the witness still names us. */

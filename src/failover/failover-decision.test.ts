@@ -322,7 +322,7 @@ test('a controller that stops closes everything, then gives the lease back', () 
   assert.equal(site.last?.reason, 'Stopped');
 });
 
-test('a promise is kept, and not given while an acquisition may still be applied', () => {
+test('a promise is kept, and not given while an attempt to acquire is alive', () => {
   const site = standby();
   site.send({ type: 'peer', message: { kind: 'promise-request', from: 'fsn', epoch: 3, nonce: 'n' } });
   assert.ok(site.taken().some((effect) => effect.type === 'send' && effect.message.kind === 'promise'));
@@ -342,12 +342,62 @@ test('a promise is kept, and not given while an acquisition may still be applied
   assert.equal(site.held()?.kind, 'takeover');
 });
 
+const said = (site: Site) => site.taken().flatMap((effect) => (effect.type === 'send' ? [effect.message.kind] : []));
+
+test('a promise is said once it is on disk, and binds from when it was asked for', () => {
+  const site = standby();
+  site.recordAnswers = false;
+  site.taken();
+  site.send({ type: 'peer', message: { kind: 'promise-request', from: 'fsn', epoch: 3, nonce: 'n' } });
+  const effects = site.taken();
+  const remember = effects.find((effect) => effect.type === 'remember');
+  assert.deepEqual([remember?.until, effects.some(({ type }) => type === 'send')], [site.at + 30_000, false]);
+  site.pass(5);
+  assert.equal(site.last?.reason, 'PromiseGiven');
+  site.send({ type: 'recorded', entry: remember?.entry ?? '' });
+  assert.deepEqual(said(site), ['promise']);
+  site.send({ type: 'recorded', entry: remember?.entry ?? '' });
+  assert.deepEqual(said(site), []);
+});
+
+test('a promise that cannot be written down is refused, and binds all the same', () => {
+  const site = standby();
+  site.recordAnswers = false;
+  site.taken();
+  site.send({ type: 'peer', message: { kind: 'promise-request', from: 'fsn', epoch: 3, nonce: 'n' } });
+  const entry = site.taken().find((effect) => effect.type === 'remember')?.entry ?? '';
+  site.send({ type: 'record-failed', entry, sentence: 'Input/output error.' });
+  assert.deepEqual(said(site), ['promise-refused']);
+  site.recordAnswers = true;
+  assert.equal(site.pass(20).reason, 'PromiseGiven');
+});
+
+test('an attempt that was given up keeps nobody from promising: what is applied of it late is released', () => {
+  const site = standby();
+  site.pass(29);
+  site.witnessUp = false;
+  site.pass(2);
+  const attempt = site.taken().find((effect) => effect.type === 'cas');
+  assert.equal(attempt?.next.epoch, 4);
+  site.pass(12);
+  site.taken();
+  site.send({ type: 'peer', message: { kind: 'promise-request', from: 'fsn', epoch: 3, nonce: 'n' } });
+  assert.deepEqual(said(site), ['promise']);
+  // The first write arrives after all.
+  site.lease = attempt?.next;
+  site.witnessUp = true;
+  site.pass(5);
+  assert.equal(site.held(), undefined);
+  assert.equal(site.lease?.holder, '');
+  assert.equal(site.last?.reason, 'PromiseGiven');
+});
+
 test('a full disk: nothing is begun, people are told, and it is tried again', () => {
   const site = standby();
   site.recordAnswers = false;
   site.pass(31, () => {
     for (const effect of site.taken())
-      if (effect.type === 'record')
+      if (effect.type === 'record' || effect.type === 'remember')
         site.send({ type: 'record-failed', entry: effect.entry, sentence: 'No space left on device.' });
   });
   assert.equal(site.held(), undefined);

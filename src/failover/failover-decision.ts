@@ -6,7 +6,7 @@ import { absorbApplied, seekLease } from './acquire-decision.ts';
 import { keepActive, promiseDue } from './active-decision.ts';
 import { absorbApproval, absorbRejection, absorbSwitchover, agreedSwitchover } from './consent-decision.ts';
 import { leaseBase, majority, softAt, strictBase } from './deadline.ts';
-import { absorbMessage, absorbVotes, probe, probeDue, tellFenced } from './evidence-decision.ts';
+import { absorbMessage, absorbVotes, answerPromise, probe, probeDue, tellFenced } from './evidence-decision.ts';
 import { absorbFence, bootFence, driveFence, fenceAll } from './fence-decision.ts';
 import {
   abortSwitchover,
@@ -35,6 +35,7 @@ export function createState(settings: FailoverSettings): FailoverState {
     fence: undefined,
     releasing: undefined,
     promise: undefined,
+    promising: [],
     peerFencedEpoch: 0,
     probe: undefined,
     votedAt: never,
@@ -106,6 +107,7 @@ function absorb(turn: Turn, event: FailoverEvent): void {
     case 'recorded':
       state.recordFailed = undefined;
       if (state.intent?.entry === event.entry) state.intent = { ...state.intent, recorded: true };
+      answerPromise(turn, event.entry, true);
       {
         absorbSwitchoverRecorded(turn, event.entry);
         return;
@@ -140,6 +142,7 @@ function absorbRecordFailure(turn: Turn, { at, entry, sentence }: EventOf<'recor
   const { state } = turn;
   state.recordFailed = sentence;
   page(turn, 'critical', `The record cannot be written: ${sentence}`);
+  answerPromise(turn, entry, false);
   if (state.intent?.entry === entry) {
     state.intent = undefined;
     state.backoffUntil = at + state.settings.parameters.stepRetryMs;
@@ -153,7 +156,7 @@ function start(turn: Turn, { at, incarnation, epochFloor, promiseUntil }: EventO
   state.incarnation = incarnation;
   state.startedAt = at;
   state.maxEpoch = epochFloor;
-  // What an earlier life of this controller promised still binds. If nobody wrote it down, it was given just now.
+  // What an earlier life of this controller promised still binds. If what was written down is lost, it was given just now.
   const until = promiseUntil ?? at + state.settings.parameters.promiseMs;
   state.promise = { epoch: Number.POSITIVE_INFINITY, until };
   bootFence(turn, epochFloor);

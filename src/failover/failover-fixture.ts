@@ -78,7 +78,8 @@ export class Site {
 
   #answer(effect: FailoverEffect): void {
     const { witnessUp, lease } = this;
-    if (effect.type === 'record' && this.recordAnswers) this.send({ type: 'recorded', entry: effect.entry });
+    if ((effect.type === 'record' || effect.type === 'remember') && this.recordAnswers)
+      this.send({ type: 'recorded', entry: effect.entry });
     if (effect.type === 'component' && this.componentsAnswer)
       this.send({
         type: 'component',

@@ -10,6 +10,7 @@ import { keepLayer, type LayerKeeper } from './layer-keeper.ts';
 import { Gate } from './layers/gate.ts';
 import { type Authority, type Component, type TrafficLayer, toClose } from './layers/layer.ts';
 import { type Json, readPayload } from './lease.ts';
+import type { PromiseFile } from './promise-file.ts';
 import {
   type EffectOf,
   type FailoverEffect,
@@ -40,6 +41,7 @@ export interface RunnerPorts {
   components: readonly Component[];
   traffic: readonly TrafficLayer[];
   record: RecordFile;
+  promises: PromiseFile;
   incarnation: string;
   elapsed: Elapsed;
   clock: Clock;
@@ -113,7 +115,13 @@ export class GroupRunner {
   }
 
   start(): void {
-    const { incarnation, record, settings } = this.#ports;
+    const { incarnation, record, promises, settings, elapsed, onNote } = this.#ports;
+    const remainingMs = promises.remainingMs();
+    const promiseUntil = remainingMs === undefined ? undefined : elapsed() + remainingMs;
+    // What is taken for promised is written down at once: the next start is not to begin from nothing.
+    promises
+      .keep(remainingMs ?? settings.parameters.promiseMs)
+      .catch((error: unknown) => onNote(`The promises cannot be written: ${messageOf(error)}`, true));
     // What others were told before a crash is taken back first thing, whatever the protocol has to say.
     for (const keeper of this.#keepers.values())
       keeper.want(false, toClose(settings.group, settings.region, undefined));
@@ -123,8 +131,7 @@ export class GroupRunner {
       type: 'start',
       incarnation,
       epochFloor: record.highestEpoch(settings.group),
-      // Not written down: the protocol then takes it that a promise was given just now, which costs a wait and no risk.
-      promiseUntil: undefined,
+      promiseUntil,
     });
     this.#drain();
   }
@@ -230,6 +237,8 @@ export class GroupRunner {
         return this.#probe(effect);
       case 'record':
         return this.#record(effect);
+      case 'remember':
+        return this.#remember(effect);
       case 'component':
         return this.#component(effect);
       case 'divergence':
@@ -285,6 +294,15 @@ export class GroupRunner {
     const actor = this.#state.intent?.acquiredBy.actor ?? this.#state.hold?.acquiredBy.actor ?? settings.region;
     try {
       await record.append({ kind, group: settings.group, region: settings.region, epoch, actor, sentence, facts });
+      this.tell({ type: 'recorded', entry });
+    } catch (error) {
+      this.tell({ type: 'record-failed', entry, sentence: messageOf(error) });
+    }
+  }
+
+  async #remember({ entry, until }: EffectOf<'remember'>): Promise<void> {
+    try {
+      await this.#ports.promises.keep(until - this.#ports.elapsed());
       this.tell({ type: 'recorded', entry });
     } catch (error) {
       this.tell({ type: 'record-failed', entry, sentence: messageOf(error) });
@@ -357,6 +375,7 @@ export class GroupRunner {
     for (const layer of layers) this.gates[layer].shut(this.#state.maxEpoch, 'the controller has stopped');
     await Promise.all([...this.#keepers.values()].map((keeper) => keeper.stop()));
     await Promise.allSettled(this.#under);
+    await this.#ports.promises.close();
   }
 }
 

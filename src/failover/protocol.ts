@@ -87,7 +87,7 @@ export type FailoverEvent = { at: number } & (
       incarnation: string;
       /** The highest epoch this region has on record; 0 when none. */
       epochFloor: number;
-      /** When the last promise given ends, if that was written down in this very boot; otherwise one is assumed to have been given just now. */
+      /** When the last promise given ends, as it was written down; undefined where that cannot be read: one is then assumed to have been given just now. */
       promiseUntil: number | undefined;
     }
   | { type: 'tick' }
@@ -151,6 +151,8 @@ export type FailoverEffect =
   | { type: 'send'; message: PeerMessage }
   /** Ask every resolver for a fresh nonce under both regions; answer with one `votes` event within `timeoutMs`. */
   | { type: 'probe'; request: string; timeoutMs: number }
+  /** Write down until when a promise binds, for a later life of this controller; answered like `record`. */
+  | { type: 'remember'; entry: string; until: number }
   /** Write an entry and answer `recorded` once it is on disk, or `record-failed`. */
   | { type: 'record'; entry: string; kind: RecordKind; epoch: number; sentence: string; facts: Json }
   /**
@@ -345,8 +347,10 @@ export interface FailoverState {
   intent: Intent | undefined;
   fence: Fence | undefined;
   releasing: Releasing | undefined;
-  /** Promise given to the peer. */
+  /** Promise given to the peer, or about to be: it binds from before it is written down and said. */
   promise: { epoch: number; until: number } | undefined;
+  /** Requests for a promise that are answered once `entry` is on disk. */
+  promising: readonly { entry: string; epoch: number; nonce: string }[];
   /** The peer has signed that everything up to this epoch is fenced there. */
   peerFencedEpoch: number;
   probe: { request: string; sentAt: number } | undefined;

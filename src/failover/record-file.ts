@@ -218,7 +218,7 @@ async function readAll(file: FileHandle): Promise<Buffer> {
 }
 
 /** A new file's name is on disk only when its folder is. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
     await folder.sync();

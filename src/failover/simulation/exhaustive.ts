@@ -185,7 +185,8 @@ class Second {
 
   #carryOut(from: Name, effect: FailoverEffect): void {
     const at = this.#at;
-    if (effect.type === 'record') this.tell(from, { type: 'recorded', at, entry: effect.entry });
+    if (effect.type === 'record' || effect.type === 'remember')
+      this.tell(from, { type: 'recorded', at, entry: effect.entry });
     if (effect.type === 'gate' && effect.layer === 'stateful')
       this.#openUntil[from] = effect.open ? effect.deadline : 0;
     if (effect.type === 'send' && this.#condition.peers)

@@ -2,7 +2,7 @@
 import type { Agenda } from './agenda.ts';
 import type { Network } from './network.ts';
 import type { Chance } from './random.ts';
-import type { Region } from './region.ts';
+import { type Region, usualDiskMs } from './region.ts';
 import type { Register } from './register.ts';
 
 export interface Victims {
@@ -165,6 +165,14 @@ const faults: Record<string, [weight: number, Fault]> = {
       return region.name;
     },
   ],
+  'crash a controller as it writes a promise': [
+    1,
+    (v, duration) => {
+      const region = v.chance.pick(v.regions);
+      region.crashOnPromise = Math.min(duration, v.chance.between(100, 30_000));
+      return region.name;
+    },
+  ],
   'full disks': [
     1,
     (v, duration) => {
@@ -176,6 +184,17 @@ const faults: Record<string, [weight: number, Fault]> = {
         });
       }
       return regions.map(({ name }) => name).join(', ');
+    },
+  ],
+  'a slow disk': [
+    1,
+    (v, duration) => {
+      const region = v.chance.pick(v.regions);
+      region.diskMs = v.chance.between(500, 8_000);
+      v.agenda.in(duration, () => {
+        region.diskMs = usualDiskMs;
+      });
+      return region.name;
     },
   ],
   'a region that only resolvers can reach': [

@@ -88,22 +88,31 @@ export const mutants: readonly Mutant[] = [
     name: 'a promise is forgotten over a restart',
     variant: 'promise',
     caughtBy: 'promise-kept',
-    sabotage: {
-      step: (step) => (before, event) =>
-        step(before, event.type === 'start' ? { ...event, promiseUntil: event.at } : event),
-    },
+    sabotage: { region: { forgetful: true } },
   },
   {
-    name: 'a promise is given while an acquisition is under way',
+    name: 'a promise is said before it is on disk',
     variant: 'promise',
+    caughtBy: 'promise-kept',
+    sabotage: after((_before, event, result) => {
+      if (event.type !== 'peer' || event.message.kind !== 'promise-request') return result;
+      const { region } = result.state.settings;
+      const message = { ...event.message, kind: 'promise' as const, from: region };
+      const said = result.effects.some(({ type }) => type === 'remember');
+      return said ? { ...result, effects: [{ type: 'send', message }, ...result.effects] } : result;
+    }),
+  },
+  {
+    name: 'a promise is given while an attempt to acquire is alive',
+    variant: 'three-witnesses',
     caughtBy: 'promise-kept',
     sabotage: {
       step: (step) => (before, event) => {
-        if (event.type !== 'peer' || event.message.kind !== 'promise-request') return step(before, event);
-        const { intent, witnesses } = before;
-        const forgetful = withViews({ ...before, intent: undefined }, (view) => ({ ...view, writes: [] }));
-        const result = step(forgetful, event);
-        return { ...result, state: { ...result.state, intent, witnesses } };
+        const asked = event.type === 'peer' && event.message.kind === 'promise-request';
+        const written = event.type === 'recorded' && before.promising.some(({ entry }) => entry === event.entry);
+        if (!asked && !written) return step(before, event);
+        const result = step({ ...before, intent: undefined }, event);
+        return { ...result, state: { ...result.state, intent: before.intent } };
       },
     },
   },

@@ -3,7 +3,7 @@
  * not at what a controller believes.
  */
 import { majority, mayUseResolvers } from '../deadline.ts';
-import { type Lease, type LeaseVersion, sameVersion } from '../lease.ts';
+import type { Lease } from '../lease.ts';
 import {
   type EffectOf,
   type FailoverEffect,
@@ -11,6 +11,7 @@ import {
   type FailoverState,
   type Layer,
   layers,
+  type PeerMessage,
 } from '../protocol.ts';
 
 export const oracles = [
@@ -44,11 +45,11 @@ interface RegionTruth {
   intents: Map<string, number>;
   /** By its own clock: until when it has promised, and for which epoch of the peer. */
   promised: { until: number; epoch: number };
+  /** When a request for a promise came in: by its own clock, and in real time; by nonce. */
+  requested: Map<string, { local: number; real: number }>;
   /** Real times: when each witness last applied a write of the epoch, and when the peer last promised. */
   applied: Map<string, { epoch: number; at: number }>;
   promisedToUs: number;
-  /** Acquisitions of this life of the controller that may still be applied, by witness. */
-  acquiring: Map<string, LeaseVersion | undefined>;
 }
 
 /** What the oracles need to know of the world. */
@@ -59,8 +60,6 @@ export interface WorldView {
   settings(region: string): FailoverSettings;
   /** Until when, in real time, the layer of a region is open; at most now when it is closed. */
   openUntil(region: string, layer: Layer): number;
-  /** What a witness holds. */
-  stored(witness: string): Lease | undefined;
   /** The epoch a region holds, by its own belief. */
   heldEpoch(region: string): number | undefined;
   /** The highest epoch the peer has proven to this region to be closed. */
@@ -89,9 +88,9 @@ export class Oracles {
         recorded: new Set(),
         intents: new Map(),
         promised: { until: 0, epoch: 0 },
+        requested: new Map(),
         applied: new Map(),
         promisedToUs: Number.NEGATIVE_INFINITY,
-        acquiring: new Map(),
       });
   }
 
@@ -133,11 +132,6 @@ export class Oracles {
     );
   }
 
-  /** The controller is gone, and with it what it was about to do. */
-  onCrash(region: string): void {
-    this.#of(region).acquiring.clear();
-  }
-
   /** A controller has taken a step. */
   onStep(region: string, before: FailoverState, after: FailoverState, effects: readonly FailoverEffect[]): void {
     const truth = this.#of(region);
@@ -153,6 +147,15 @@ export class Oracles {
     if (epoch <= this.#newestEpoch)
       this.violate('epoch-monotonic', `${region} became active under epoch ${epoch} after ${this.#newestEpoch}.`);
     this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
+    this.#mayGoOn(region, `becomes active under epoch ${epoch}`);
+  }
+
+  /** Whether the peer may still rely on this region's promise. */
+  #mayGoOn(region: string, what: string): void {
+    const { until, epoch } = this.#of(region).promised;
+    const { peer } = this.#world.settings(region);
+    if (this.#world.local(region) < until && this.#of(peer).deadAll < epoch)
+      this.violate('promise-kept', `${region} ${what} while its promise for epoch ${epoch} of ${peer} stands.`);
   }
 
   #onEffect(region: string, state: FailoverState, effect: FailoverEffect): void {
@@ -176,11 +179,16 @@ export class Oracles {
           this.#mayAct(region, `${effect.action} ${effect.component}`, effect.epoch, truth.deadStateful);
         return;
       case 'send':
-        if (effect.message.kind === 'promise') this.#onPromise(region, effect.message.epoch);
+        if (effect.message.kind === 'promise') this.#onPromise(region, effect.message);
         return;
+      case 'remember': {
+        const nonce = state.promising.find(({ entry }) => entry === effect.entry)?.nonce;
+        if (nonce !== undefined)
+          truth.requested.set(nonce, { local: this.#world.local(region), real: this.#world.now() });
+        return;
+      }
       case 'cas':
-        if (effect.next.holder === region && effect.next.epoch !== state.hold?.epoch)
-          this.#onAcquire(region, state, effect);
+        if (effect.next.holder === region && effect.next.epoch !== state.hold?.epoch) this.#onAcquire(region, effect);
         return;
       default:
     }
@@ -198,31 +206,21 @@ export class Oracles {
     if (epoch !== undefined) truth.recorded.add(epoch);
   }
 
-  #onPromise(region: string, epoch: number): void {
+  /** It counts from when it was asked for: so does the peer, from before that. */
+  #onPromise(region: string, { epoch, nonce }: Extract<PeerMessage, { kind: 'promise' }>): void {
     const { parameters, peer } = this.#world.settings(region);
-    const until = this.#world.local(region) + parameters.promiseMs;
-    this.#of(region).promised = { until, epoch };
-    const pending = [...this.#of(region).acquiring].some(([witness, expect]) =>
-      sameVersion(expect, this.#world.stored(witness)),
-    );
-    if (pending)
-      this.violate('promise-kept', `${region} promises while an acquisition of its own may still be applied.`);
-    this.#of(peer).promisedToUs = this.#world.now();
+    const truth = this.#of(region);
+    const requested = truth.requested.get(nonce) ?? { local: this.#world.local(region), real: this.#world.now() };
+    const until = requested.local + parameters.promiseMs;
+    if (until >= truth.promised.until) truth.promised = { until, epoch };
+    this.#of(peer).promisedToUs = Math.max(this.#of(peer).promisedToUs, requested.real);
   }
 
   /** An acquisition leaves while the peer may still rely on this region's promise. */
-  #onAcquire(region: string, { settings }: FailoverState, { witness, expect, next }: EffectOf<'cas'>): void {
-    const { promised, recorded, acquiring } = this.#of(region);
-    if (!recorded.has(next.epoch))
+  #onAcquire(region: string, { next }: EffectOf<'cas'>): void {
+    if (!this.#of(region).recorded.has(next.epoch))
       this.violate('record-before-effect', `${region} acquires epoch ${next.epoch} before its intent was on record.`);
-    acquiring.set(witness, expect);
-    const { until, epoch } = promised;
-    const peer = this.#of(settings.peer);
-    if (this.#world.local(region) < until && peer.deadAll < epoch)
-      this.violate(
-        'promise-kept',
-        `${region} acquires while its promise for epoch ${epoch} of ${settings.peer} stands.`,
-      );
+    this.#mayGoOn(region, `acquires epoch ${next.epoch}`);
   }
 
   /** A gate may not be open longer than the lease, or the promise, can be relied upon by the slowest clock. */

@@ -25,6 +25,8 @@ export interface RegionFaults {
   noDeadMan: boolean;
   /** Components serve without a gate in front. */
   ungated: boolean;
+  /** What was promised is not found again after a start, and taken for never given. */
+  forgetful: boolean;
 }
 
 /** What the region needs of the world around it. */
@@ -38,11 +40,13 @@ export interface Surroundings {
   onOpened(region: Region, layer: Layer): void;
   onClosed(region: Region, layer: Layer, was: number): void;
   onWriters(region: Region): void;
-  onCrash(region: Region): void;
   onRecorded(region: Region, entry: string): void;
   onPromoted(region: Region, component: string, effect: EffectOf<'component'>): void;
   trace: ((line: string) => void) | undefined;
 }
+
+/** A write with its sync, on a disk that nobody else keeps busy. */
+export const usualDiskMs = 20;
 
 export class Region {
   readonly name: string;
@@ -55,7 +59,11 @@ export class Region {
   process: 'running' | 'paused' | 'down' = 'down';
   /** A pause that strikes between the decision to send a compare-and-set and its leaving. */
   pauseOnCas = 0;
+  /** A crash that strikes while a promise is being written down; so long until the next start. */
+  crashOnPromise = 0;
   recordBroken = 0;
+  /** Longest time a write to the disk takes, in milliseconds. */
+  diskMs = usualDiskMs;
   componentsBroken = 0;
   state: FailoverState;
   reason = '';
@@ -63,6 +71,9 @@ export class Region {
   readonly components = new Map<string, Component>();
   readonly #open: Record<Layer, number> = { traffic: 0, mesh: 0, stateful: 0 };
   #life = 0;
+  #boot = 0;
+  /** On disk: how long the last promise bound when it was written, and when and in which boot that was. */
+  #remembered: { remainingMs: number; at: number; boot: number } | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   /** What waits for a paused process: messages in its sockets, and what it was about to do. */
   #waiting: (() => void)[] = [];
@@ -118,20 +129,33 @@ export class Region {
     this.#waiting = [];
     this.#timerAt = Number.POSITIVE_INFINITY;
     const epochFloor = this.state.maxEpoch;
+    const promiseUntil = this.#promiseUntil();
     this.state = createState(this.settings);
+    // What is taken for promised is written down at once: the next start is not to begin from nothing.
+    const remainingMs = promiseUntil === undefined ? this.settings.parameters.promiseMs : promiseUntil - this.local();
+    if (this.recordBroken === 0) this.#remembered = { remainingMs, at: this.local(), boot: this.#boot };
     this.#step({
       type: 'start',
       at: this.local(),
       incarnation: `${this.name}${this.#life}`,
       epochFloor,
-      promiseUntil: undefined,
+      promiseUntil,
     });
     this.assess();
   }
 
+  /** As `promise-file.ts` reads it back: of time that passed before this boot nothing is known. */
+  #promiseUntil(): number | undefined {
+    const at = this.local();
+    if (this.#faults.forgetful) return at;
+    const known = this.#remembered;
+    if (!known) return undefined;
+    const passed = known.boot === this.#boot ? at - known.at : 0;
+    return at + Math.max(0, known.remainingMs - passed);
+  }
+
   /** The process is gone; gates and components remain. */
   crash(): void {
-    this.#world.onCrash(this);
     this.process = 'down';
     this.#life += 1;
   }
@@ -145,6 +169,7 @@ export class Region {
 
   bootMachine(): void {
     this.machineUp = true;
+    this.#boot += 1;
     this.#world.onWriters(this);
   }
 
@@ -242,7 +267,11 @@ export class Region {
         this.#inProcess(() => this.#act(effect));
         return;
       case 'record':
-        this.#later(chance.between(1, 20), () => this.#recorded(effect.entry));
+        this.#later(chance.between(1, this.diskMs), () => this.#recorded(effect.entry));
+        return;
+      case 'remember':
+        if (this.crashOnPromise > 0) this.#crashNow();
+        this.#later(chance.between(1, this.diskMs), () => this.#remember(effect));
         return;
       case 'cas':
         if (this.pauseOnCas > 0) this.#pauseNow();
@@ -264,6 +293,14 @@ export class Region {
     this.#world.agenda.in(duration, () => this.resume());
   }
 
+  #crashNow(): void {
+    const duration = this.crashOnPromise;
+    this.crashOnPromise = 0;
+    // What the step asks for beside it has left by then.
+    this.#later(0, () => this.crash());
+    this.#world.agenda.in(duration, () => this.start());
+  }
+
   #recorded(entry: string): void {
     const at = this.local();
     if (this.recordBroken > 0) this.#step({ type: 'record-failed', at, entry, sentence: 'No space left on device.' });
@@ -271,6 +308,12 @@ export class Region {
       this.#world.onRecorded(this, entry);
       this.#step({ type: 'recorded', at, entry });
     }
+  }
+
+  #remember({ entry, until }: EffectOf<'remember'>): void {
+    const at = this.local();
+    if (this.recordBroken === 0) this.#remembered = { remainingMs: until - at, at, boot: this.#boot };
+    this.#recorded(entry);
   }
 
   #openGate(layer: Layer, deadline: number): void {

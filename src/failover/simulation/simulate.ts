@@ -12,7 +12,7 @@ import { scheduleFaults } from './faults.ts';
 import { Network } from './network.ts';
 import { Oracles, type Violation } from './oracles.ts';
 import { type Chance, chanceOf } from './random.ts';
-import { Region, type RegionFaults, type StepFunction, type Surroundings } from './region.ts';
+import { Region, type RegionFaults, type StepFunction, type Surroundings, usualDiskMs } from './region.ts';
 import { Register, type RegisterFault } from './register.ts';
 import type { Variant } from './variants.ts';
 
@@ -83,7 +83,7 @@ class World {
     const rate = () => 1 + variant.clockError * (chance.happens(0.5) ? chance.pick([-1, 1]) : chance.between(-1, 1));
     const witnesses = variant.witnesses === 1 ? ['w1'] : ['w1', 'w2', 'w3'];
     this.#registers = witnesses.map((name) => new Register(name, this.#agenda, rate(), sabotage?.register));
-    const faults = { noDeadMan: false, ungated: false, ...sabotage?.region };
+    const faults = { noDeadMan: false, ungated: false, forgetful: false, ...sabotage?.region };
     const surroundings = this.#surroundings(sabotage);
     const settings = this.#settings(witnesses);
     this.#regions = regionNames.map(
@@ -155,7 +155,6 @@ class World {
         this.#cover(region, layer);
         this.#oracles.onOpened(region.name, layer);
       },
-      onCrash: (region: Region) => this.#oracles.onCrash(region.name),
       onClosed: (region: Region, layer: Layer, was: number) => this.#uncover(region, layer, was),
       onWriters: (region: Region) => this.#oracles.checkWriters(region.name),
       onRecorded: (region: Region, entry: string) => this.#oracles.onRecorded(region.name, entry),
@@ -178,7 +177,6 @@ class World {
       toReal: (name: string, local: number) => region(name).toReal(local),
       settings: (name: string) => region(name).settings,
       openUntil: (name: string, layer: Layer) => region(name).openUntil(layer),
-      stored: (name: string) => this.#registers.find((one) => one.name === name)?.read().lease,
       heldEpoch: (name: string) => region(name).state.hold?.epoch,
       provenEpoch: (name: string) => region(name).state.peerFencedEpoch,
       writers: (name: string) => region(name).writers(),
@@ -239,8 +237,10 @@ class World {
     for (const register of this.#registers) register.down = 0;
     for (const region of this.#regions) {
       region.recordBroken = 0;
+      region.diskMs = usualDiskMs;
       region.componentsBroken = 0;
       region.pauseOnCas = 0;
+      region.crashOnPromise = 0;
       if (!region.machineUp) region.bootMachine();
       region.resume();
       region.start();
