@@ -77,6 +77,8 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
       name: 'catalyst-sre',
       program: process.execPath,
       args: [
+        // As `npm start` and bin/catalyst-sre.js do.
+        '--max-semi-space-size=8',
         ...extraNodeOptions(),
         join(import.meta.dirname, '..', '..', 'bin', 'catalyst-sre.js'),
         'serve',
