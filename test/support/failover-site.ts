@@ -125,6 +125,7 @@ export interface Status {
   proposal: { id: string } | null;
   witnesses: { reachable: boolean }[];
   failedChecks: { check: string; sentence: string }[];
+  components: { verdict: string; sentence: string }[];
 }
 
 /** What a controller says about the group. */
