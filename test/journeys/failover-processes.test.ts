@@ -165,7 +165,7 @@ describe('failover when processes and disks fail', { concurrency: true }, () => 
     const full = await site.lease();
     await until('the promise carries', async () => (await site.reason(0)) === 'ActiveOnPromise');
     assert.deepEqual(await site.lease(), full, 'nothing was granted');
-    assert.equal(site.observer.serving(), fsn);
+    await site.serves(fsn);
 
     giveBack();
     await until('the lease carries again', async () => (await site.reason(0)) === 'ActiveOnLease');
@@ -220,7 +220,7 @@ describe('failover when processes and disks fail', { concurrency: true }, () => 
     await site.serves(hel);
     await site.restart(0);
     await until('what came back stands by', async () => (await site.reason(0)) === 'PeerActive');
-    assert.equal(site.observer.serving(), hel);
+    await site.serves(hel);
     await judge(site, [`${fsn} 1`, `${hel} 2`]);
   });
 });

@@ -136,6 +136,12 @@ export async function statusOf(url: string): Promise<Status> {
   return found;
 }
 
+/** Whether every pre-flight check passes and every component may be moved, as far as this region knows. */
+export async function isReady(url: string): Promise<boolean> {
+  const { failedChecks, components } = await statusOf(url);
+  return failedChecks.length === 0 && components.every(({ verdict }) => verdict === 'ok');
+}
+
 /** Gives a command as `alice`. */
 export async function command(url: string, verb: string, body: object): Promise<void> {
   await call(url, `groups/${group}/${verb}`, body);
