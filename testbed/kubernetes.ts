@@ -25,6 +25,8 @@ import {
 export interface KubernetesOptions {
   /** Without a node pods stay Pending, and the start takes half as long. Default true. */
   node?: boolean;
+  /** Without the controller manager and the scheduler there is the API alone: objects stay as they are written. Default true. */
+  controllers?: boolean;
   /** Users beside the admin, with no rights but those that tests bind to them by RBAC. */
   users?: readonly KubernetesUser[];
 }
@@ -115,7 +117,7 @@ export async function startKubernetes(options: KubernetesOptions = {}): Promise<
     const kubeconfig = kubeconfigText(cluster, ADMIN, cluster.adminToken);
     const kubeconfigFile = join(directory.path, 'kubeconfig');
     writeFileSync(kubeconfigFile, kubeconfig, { mode: 0o600 });
-    await startControllers(programs, directory.path, kubeconfigFile, api, servers);
+    if (options.controllers !== false) await startControllers(programs, directory.path, kubeconfigFile, api, servers);
     if (options.node !== false) await startNode(programs.kubemark, directory.path, kubeconfigFile, api, servers);
     return {
       url: cluster.url,

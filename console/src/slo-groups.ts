@@ -18,7 +18,7 @@ export interface SloHeading {
 export type SloRow = SloHeading | Slo;
 
 export const isHeading = (row: SloRow): row is SloHeading => 'heading' in row;
-export const isBad = ({ state }: Pick<Slo, 'state'>) => state === 'Burning' || state === 'Exhausted';
+const isBad = ({ state }: Pick<Slo, 'state'>) => state === 'Burning' || state === 'Exhausted';
 
 /** Of two Organizations with an objective of one name each has its own. */
 export const sloKey = ({ name, organization }: Slo) => `${organization ?? ''}/${name}`;

@@ -249,7 +249,8 @@ export class GroupRunner {
   }
 
   #limit(ms: number): AbortSignal {
-    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, ms))]);
+    // Whole milliseconds, rounded down: a timer takes no others, and elapsed time has them.
+    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, Math.floor(ms)))]);
   }
 
   #witness(name: string): Witness {

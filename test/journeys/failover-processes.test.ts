@@ -9,7 +9,9 @@ import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '../../src/clock.ts';
 import { type Observer, startObserver, twoActive } from '../../src/failover/drill/observer.ts';
 import { scaledTimings } from '../../src/failover/drill/stage.ts';
+import type { Lease } from '../../src/failover/lease.ts';
 import { openRecordFile, verifyRecordFile } from '../../src/failover/record-file.ts';
+import type { CasAnswer } from '../../src/failover/witness/witness.ts';
 import { findSmallDisks, type SmallDisk, startSmallDisk } from '../../testbed/namespaces.ts';
 import { freePort, temporaryDirectory } from '../../testbed/process.ts';
 import {
@@ -24,6 +26,7 @@ import {
   until,
   witnessClient,
 } from '../support/failover-site.ts';
+import { leaseOf } from '../witness/suite.ts';
 
 const [fsn, hel] = regionNames;
 /** TTL 5 s. */
@@ -42,7 +45,10 @@ interface Site {
   serves(region: string): Promise<void>;
   reason(i: 0 | 1): Promise<string>;
   /** The lease as the witness has it. */
-  lease(): Promise<{ holder: string; epoch: number; seq: number }>;
+  lease(): Promise<Lease>;
+  /** Acquires the lease of another group, that nobody else asks for. */
+  acquireSpare(): Promise<CasAnswer>;
+  spare(): Promise<Lease | undefined>;
   health(): Promise<number>;
   restart(i: 0 | 1): Promise<void>;
   recordOf(i: 0 | 1): string;
@@ -92,6 +98,7 @@ async function setUp(t: TestContext, disks: Disks = {}): Promise<Site> {
   cleanUps.push(() => observer.stop());
   const client = witnessClient(keys, witness.url, systemClock);
   cleanUps.push(() => client.close());
+  const spare = leaseOf('spare', undefined, { holder: fsn });
   const limited = () => ({ signal: AbortSignal.timeout(5_000) });
   const site: Site = {
     witness,
@@ -104,6 +111,8 @@ async function setUp(t: TestContext, disks: Disks = {}): Promise<Site> {
       assert.ok(lease);
       return lease;
     },
+    acquireSpare: () => client.compareAndSet(spare.group, undefined, spare, limited()),
+    spare: async () => (await client.read(spare.group, limited())).lease,
     health: async () => (await fetch(`${witness.url}/healthz`, limited())).status,
     restart: async (i) => {
       controllers[i] = await start(i);
@@ -164,14 +173,16 @@ describe('failover when processes and disks fail', { concurrency: true }, () => 
     await until('a write finds no room', async () => (await site.health()) === 503, [site.witness]);
     const full = await site.lease();
     await until('the promise carries', async () => (await site.reason(0)) === 'ActiveOnPromise');
-    assert.deepEqual(await site.lease(), full, 'nothing was granted');
-    assert.equal(site.observer.serving(), fsn);
+    await assert.rejects(site.acquireSpare(), /has no room to write/);
+    assert.deepEqual([await site.lease(), await site.spare()], [full, undefined], 'nothing was granted');
+    await site.serves(fsn);
 
     giveBack();
     await until('the lease carries again', async () => (await site.reason(0)) === 'ActiveOnLease');
     const { epoch, seq } = await site.lease();
     assert.deepEqual([epoch, seq > full.seq], [full.epoch, true]);
     assert.equal(await site.health(), 200);
+    assert.deepEqual(await site.acquireSpare(), { result: 'applied' });
     await judge(site, [`${fsn} 1`]);
   });
 
@@ -220,7 +231,7 @@ describe('failover when processes and disks fail', { concurrency: true }, () => 
     await site.serves(hel);
     await site.restart(0);
     await until('what came back stands by', async () => (await site.reason(0)) === 'PeerActive');
-    assert.equal(site.observer.serving(), hel);
+    await site.serves(hel);
     await judge(site, [`${fsn} 1`, `${hel} 2`]);
   });
 });

@@ -125,6 +125,7 @@ export interface Status {
   proposal: { id: string } | null;
   witnesses: { reachable: boolean }[];
   failedChecks: { check: string; sentence: string }[];
+  components: { verdict: string; sentence: string }[];
 }
 
 /** What a controller says about the group. */
@@ -133,6 +134,12 @@ export async function statusOf(url: string): Promise<Status> {
   const [found] = groups;
   if (found === undefined) throw new Error(`${url} keeps no group`);
   return found;
+}
+
+/** Whether every pre-flight check passes and every component may be moved, as far as this region knows. */
+export async function isReady(url: string): Promise<boolean> {
+  const { failedChecks, components } = await statusOf(url);
+  return failedChecks.length === 0 && components.every(({ verdict }) => verdict === 'ok');
 }
 
 /** Gives a command as `alice`. */
