@@ -10,7 +10,9 @@ import { createLanguage } from '../check/language.ts';
 import type { Explanation, LintReport, RenderedFile, TestReport } from '../cli/registry.ts';
 import { systemClock } from '../clock.ts';
 import { CatalystError, messageOf } from '../errors.ts';
+import { failoverRules } from '../failover/rules.ts';
 import { createIntegrations, type Integrations } from '../integrations/all.ts';
+import { renderClusterRole } from '../integrations/kubernetes/rbac.ts';
 import { createSecrets } from '../integrations/secrets.ts';
 import { runRunbookTest } from '../run/runbook-test-run.ts';
 import { vocabularyOf } from './world.ts';
@@ -68,6 +70,8 @@ export function renderCrdFiles(): RenderedFile[] {
   return renderCrds().map(({ path, content }) => ({ path, text: content }));
 }
 
+const failoverRole = 'catalyst-sre-failover';
+
 export function renderRbacFiles(): RenderedFile[] {
   const { kubernetes } = unconfigured();
   const wanted = [...kubernetes.facts, ...kubernetes.actions]
@@ -79,6 +83,15 @@ export function renderRbacFiles(): RenderedFile[] {
     {
       path: 'clusterrole-catalog.yaml',
       text: kubernetes.clusterRole('catalyst-sre-catalog', ['cluster source']),
+    },
+    // Of another process, which runs under an account of its own.
+    {
+      path: 'clusterrole-failover.yaml',
+      text: renderClusterRole(
+        failoverRole,
+        [{ definition: { name: failoverRole }, rules: failoverRules }],
+        [failoverRole],
+      ),
     },
   ];
 }

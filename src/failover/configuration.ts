@@ -50,9 +50,19 @@ export const FailoverConfiguration = Type.Object(
     ),
     groups: Type.Array(path('File of FailoverGroup documents, beside this one or absolute.', 'groups/orders.yaml'), {
       description: 'Files with the groups this controller keeps. The same files in both regions.',
-      minItems: 1,
       maxItems: 256,
+      default: [],
     }),
+    clusterGroups: maybe(
+      Type.Object(
+        { namespace: name('The one namespace whose FailoverGroups are kept.', 'catalyst-failover') },
+        {
+          ...strict,
+          description:
+            'Keeps the FailoverGroup objects of the cluster as well; the same objects in both regions. Their status is written, and never read.',
+        },
+      ),
+    ),
     tokens: Type.Array(Token, { description: 'Who may ask and command.', maxItems: 64, default: [] }),
     passwords: Type.Array(Password, { description: 'Passwords of components.', maxItems: 64, default: [] }),
     ...regionKeyProperties,
@@ -86,6 +96,13 @@ export function configurationProblems(
     problems.push({ path: ['peer'], sentence: 'Messages to the peer are signed: set "privateKeyFile".' });
   if (config.resolvers && !config.peer)
     problems.push({ path: ['resolvers'], sentence: 'Resolvers are asked about the other region: set "peer".' });
+  if (config.groups.length === 0 && !config.clusterGroups)
+    problems.push({ path: ['groups'], sentence: 'There is nothing to keep: set "groups" or "clusterGroups".' });
+  if (config.clusterGroups && !config.kubernetes)
+    problems.push({
+      path: ['clusterGroups'],
+      sentence: 'Groups are to be read from the cluster, and no cluster is configured: set "kubernetes".',
+    });
   if (config.peer?.region === config.region)
     problems.push({ path: ['peer', 'region'], sentence: 'The peer is this very region.' });
   for (const [i, token] of config.tokens.entries())
