@@ -12,6 +12,7 @@ import { createState, step } from '../failover/failover-decision.ts';
 import { type GroupDeclaration, groupProblems } from '../failover/group-settings.ts';
 import type { LayerPorts } from '../failover/layers/create-components.ts';
 import { failoverFieldManager } from '../failover/layers/epoch-write.ts';
+import { gateKeysOf } from '../failover/layers/gate-answer.ts';
 import { openPromiseFile } from '../failover/promise-file.ts';
 import { openRecordFile } from '../failover/record-file.ts';
 import { regionKey, witnessOpener } from '../failover/witness/open.ts';
@@ -77,6 +78,7 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     resolvers: resolversOf(config),
     probe: transports?.resolvers.length ? transports.probe : undefined,
     send: transports && ((group, message) => transports.send(group, message, AbortSignal.timeout(messageLimitMs))),
+    gateKeys: await gateKeysReader(config, secrets),
     layers,
     record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
     promises: (group) => openPromiseFile(join(resolve(io.directory, dataDir), 'promises', group)),
@@ -127,6 +129,17 @@ async function checkWitness(
   if (!opener) return undefined;
   const { selfCheck } = await import('../failover/witness/self-check.ts');
   return (await selfCheck(name, opener.open, options)).problems;
+}
+
+/** Reads the keys once, so that a wrong one is told at the start; then again for each answer, as a changed one counts at once. */
+async function gateKeysReader(config: FailoverConfiguration, secrets: Secrets) {
+  const read = async (group: string) => {
+    const entry = config.gateKeys.find((one) => one.group === group);
+    const reference = entry && secretReference(entry, 'key');
+    return reference && gateKeysOf(await secrets.read(reference));
+  };
+  for (const { group } of config.gateKeys) await read(group);
+  return read;
 }
 
 /** What a group of this controller may refer to. */

@@ -96,6 +96,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
       version: '0.0.0',
       listen: { host: '127.0.0.1', port: 0 },
       groups: [],
+      gateKeys: async () => undefined,
       tokens: [],
       protocol: { initial: createState, step },
       witnesses: [

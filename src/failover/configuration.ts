@@ -36,6 +36,15 @@ const Password = Type.Object(
   { ...strict, description: 'The password of a component that is spoken to directly (Valkey).' },
 );
 
+const GateKey = Type.Object(
+  { group: name('Name of the group.', 'orders'), ...secretProperties('key', 'its keys, one a line') },
+  {
+    ...strict,
+    description:
+      'What gates of a group know their controller by (`catalyst-sre gate --key-file`). The first line signs; a gate takes an answer signed by any of its lines.',
+  },
+);
+
 export const FailoverConfiguration = Type.Object(
   {
     region: Type.String({
@@ -65,6 +74,7 @@ export const FailoverConfiguration = Type.Object(
     ),
     tokens: Type.Array(Token, { description: 'Who may ask and command.', maxItems: 64, default: [] }),
     passwords: Type.Array(Password, { description: 'Passwords of components.', maxItems: 64, default: [] }),
+    gateKeys: Type.Array(GateKey, { description: 'Keys of gates.', maxItems: 256, default: [] }),
     ...regionKeyProperties,
     witnesses: Type.Array(WitnessConfig, {
       description: 'What keeps the leases, outside both regions.',
@@ -108,5 +118,11 @@ export function configurationProblems(
   for (const [i, token] of config.tokens.entries())
     if (Number('tokenFile' in token) + Number('tokenEnv' in token) !== 1)
       problems.push({ path: ['tokens', i], sentence: `Token ${token.name} needs exactly one of tokenFile, tokenEnv.` });
+  for (const [i, key] of config.gateKeys.entries())
+    if (Number('keyFile' in key) + Number('keyEnv' in key) !== 1)
+      problems.push({
+        path: ['gateKeys', i],
+        sentence: `The key of ${key.group} needs exactly one of keyFile, keyEnv.`,
+      });
   return problems;
 }

@@ -22,6 +22,8 @@ export interface ControllerOptions extends GroupOptions {
   listen: { host: string; port: number };
   groups: readonly GroupDeclaration[];
   tokens: readonly DoorToken[];
+  /** Keys that gates of a group know; undefined where they know none. */
+  gateKeys: (group: string) => Promise<readonly string[] | undefined>;
   checkWitness: CheckWitness;
 }
 
@@ -120,6 +122,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     tokens: options.tokens,
     metricsContentType,
     metrics: () => metrics.render(),
+    gateKeys: options.gateKeys,
     gate: (group: string, layer: Layer) => groups.get(group)?.runner.gates[layer].read(),
     read: (path, query) => {
       if (path === 'status') return status();
