@@ -12,12 +12,13 @@ import { createState, step } from '../failover/failover-decision.ts';
 import { type GroupDeclaration, groupProblems } from '../failover/group-settings.ts';
 import type { LayerPorts } from '../failover/layers/create-components.ts';
 import { failoverFieldManager } from '../failover/layers/epoch-write.ts';
+import { gateKeysOf } from '../failover/layers/gate-answer.ts';
 import { openPromiseFile } from '../failover/promise-file.ts';
 import { openRecordFile } from '../failover/record-file.ts';
 import { regionKey, witnessOpener } from '../failover/witness/open.ts';
 import type { Witness } from '../failover/witness/witness.ts';
 import { createSecrets, type Secrets, secretReference } from '../integrations/secrets.ts';
-import { createLog } from '../telemetry/log.ts';
+import { createLog, type Log } from '../telemetry/log.ts';
 import { checkDocument, readText } from './check-document.ts';
 import { parseListen } from './listen.ts';
 
@@ -77,6 +78,7 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     resolvers: resolversOf(config),
     probe: transports?.resolvers.length ? transports.probe : undefined,
     send: transports && ((group, message) => transports.send(group, message, AbortSignal.timeout(messageLimitMs))),
+    gateKeys: await gateKeysReader(config, secrets),
     layers,
     record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
     promises: (group) => openPromiseFile(join(resolve(io.directory, dataDir), 'promises', group)),
@@ -87,12 +89,14 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     await transports?.close();
     throw error;
   });
+  const clusterGroups = await clusterGroupsOf(config, { groups, layers, controller, clock, log });
   io.err(`The failover controller of ${region} listens at ${controller.url}.`);
   await new Promise<void>((done) => {
     if (io.signal.aborted) return done();
     io.signal.addEventListener('abort', () => done(), { once: true });
   });
   io.err('Stopping: everything is closed and the lease is given back first.');
+  await clusterGroups?.stop();
   await controller.stop('asked to stop');
   await transports?.close();
 }
@@ -127,15 +131,63 @@ async function checkWitness(
   return (await selfCheck(name, opener.open, options)).problems;
 }
 
-/** The groups of all files. @throws CatalystError InvalidResource with every problem and the rule it breaks. */
-async function readGroups(config: FailoverConfiguration, configPath: string): Promise<GroupDeclaration[]> {
-  const found: GroupDeclaration[] = [];
-  const problems: string[] = [];
-  const known = {
+/** Reads the keys once, so that a wrong one is told at the start; then again for each answer, as a changed one counts at once. */
+async function gateKeysReader(config: FailoverConfiguration, secrets: Secrets) {
+  const read = async (group: string) => {
+    const entry = config.gateKeys.find((one) => one.group === group);
+    const reference = entry && secretReference(entry, 'key');
+    return reference && gateKeysOf(await secrets.read(reference));
+  };
+  for (const { group } of config.gateKeys) await read(group);
+  return read;
+}
+
+/** What a group of this controller may refer to. */
+function knownTo(config: FailoverConfiguration) {
+  return {
     witnesses: config.witnesses.map(({ name }) => name),
     resolvers: resolversOf(config),
     peer: config.peer?.region,
   };
+}
+
+/** Loaded only where it is configured. */
+async function clusterGroupsOf(
+  config: FailoverConfiguration,
+  {
+    groups,
+    layers,
+    controller,
+    clock,
+    log,
+  }: {
+    groups: readonly GroupDeclaration[];
+    layers: LayerPorts;
+    controller: Controller;
+    clock: Clock;
+    log: Log;
+  },
+) {
+  if (!config.clusterGroups) return undefined;
+  const { watchClusterGroups } = await import('../failover/cluster-groups.ts');
+  return watchClusterGroups({
+    api: layers.kubernetes(),
+    namespace: config.clusterGroups.namespace,
+    inFiles: new Set(groups.map(({ name }) => name)),
+    problems: (declaration) => groupProblems(declaration, config.region, knownTo(config)),
+    adopt: (declaration) => controller.adopt(declaration),
+    remove: (name) => controller.remove(name),
+    status: (name) => controller.status().groups.find(({ group }) => group === name),
+    clock,
+    onNote: (sentence, failed) => log[failed ? 'warn' : 'info']({ region: config.region }, sentence),
+  });
+}
+
+/** The groups of all files. @throws CatalystError InvalidResource with every problem and the rule it breaks. */
+async function readGroups(config: FailoverConfiguration, configPath: string): Promise<GroupDeclaration[]> {
+  const found: GroupDeclaration[] = [];
+  const problems: string[] = [];
+  const known = knownTo(config);
   for (const file of config.groups) {
     const path = isAbsolute(file) ? file : join(configPath, '..', file);
     const { resources, problems: wrong } = loadDocuments(await readText(path), { source: 'configuration', file: path });
@@ -149,7 +201,8 @@ async function readGroups(config: FailoverConfiguration, configPath: string): Pr
       found.push(group);
     }
   }
-  if (found.length === 0 && problems.length === 0) problems.push('The files hold no FailoverGroup.');
+  if (found.length === 0 && problems.length === 0 && !config.clusterGroups)
+    problems.push('The files hold no FailoverGroup.');
   if (problems.length === 0) return found;
   throw new CatalystError('InvalidResource', `The groups are wrong: ${problems.join(' ')}`, {
     hint: 'Nothing was started: a lease whose margins do not add up is worse than none.',

@@ -2,7 +2,9 @@
 import { clusterKinds, renderCrds } from '../catalog/crd.ts';
 import { apiVersion } from '../catalog/resource.ts';
 import type { RenderedFile } from '../cli/registry.ts';
+import { failoverRules } from '../failover/rules.ts';
 import { createKubernetes } from '../integrations/kubernetes/index.ts';
+import { renderClusterRole } from '../integrations/kubernetes/rbac.ts';
 import { createSecrets } from '../integrations/secrets.ts';
 
 export function renderCrdFiles(): RenderedFile[] {
@@ -27,8 +29,19 @@ export function renderRbacFiles(): RenderedFile[] {
         },
       ]),
     },
+    // Of another process, which runs under an account of its own.
+    {
+      path: 'clusterrole-failover.yaml',
+      text: renderClusterRole(
+        failoverRole,
+        [{ definition: { name: failoverRole }, rules: failoverRules }],
+        [failoverRole],
+      ),
+    },
   ];
 }
+
+const failoverRole = 'catalyst-sre-failover';
 
 /** What reads or writes any kind of object: a role for it has to name the kinds, which only who runs the Sovereign knows. */
 const needsNaming = new Set(['kubernetes patch', 'kubernetes.object', 'kubernetes.condition']);

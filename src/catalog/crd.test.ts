@@ -106,3 +106,19 @@ describe('toStructuralSchema', () => {
   ];
   for (const [what, schema, expected] of cases) it(what, () => assert.deepEqual(toStructuralSchema(schema), expected));
 });
+
+describe('the CRD of FailoverGroup', () => {
+  const file = renderCrds().find(({ path }) => path === 'crd-failovergroups.yaml');
+  const [version] = parse(file?.content ?? '').spec.versions;
+
+  it('has a status of its own beside the conditions, all of it optional, and shows it', () => {
+    const { status } = version.schema.openAPIV3Schema.properties;
+    assertStructural(version.schema.openAPIV3Schema, 'FailoverGroup');
+    assert.deepEqual(Object.keys(status.properties).sort(), [
+      ...['components', 'conditions', 'epoch', 'gates', 'holder', 'observedGeneration', 'phase'],
+    ]);
+    assert.equal(status.required, undefined);
+    const paths = version.additionalPrinterColumns.map(({ jsonPath }: { jsonPath: string }) => jsonPath);
+    for (const path of ['.status.phase', '.status.holder', '.status.epoch']) assert.ok(paths.includes(path), path);
+  });
+});

@@ -5,7 +5,7 @@
  */
 import type { TSchema } from 'typebox';
 import { alertRuleKind } from './kinds/alert-rule.ts';
-import { failoverGroupKind } from './kinds/failover-group.ts';
+import { FailoverGroupStatus, failoverGroupKind } from './kinds/failover-group.ts';
 import { runbookKind } from './kinds/runbook.ts';
 import { serviceLevelObjectiveKind } from './kinds/service-level-objective.ts';
 import { apiVersion, type Kind } from './resource.ts';
@@ -122,8 +122,15 @@ interface PrinterColumn {
 
 const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
 
+interface ClusterKind {
+  kind: Kind;
+  columns: readonly PrinterColumn[];
+  /** What its status says beside the conditions. */
+  status?: TSchema;
+}
+
 /** Kinds that may live in a cluster, with the columns of theirs. */
-const kindsWithColumns: readonly { kind: Kind; columns: readonly PrinterColumn[] }[] = [
+const definitions: readonly ClusterKind[] = [
   {
     kind: runbookKind,
     columns: [{ name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How far it may go by itself.' }],
@@ -144,15 +151,21 @@ const kindsWithColumns: readonly { kind: Kind; columns: readonly PrinterColumn[]
   },
   {
     kind: failoverGroupKind,
+    status: FailoverGroupStatus,
     columns: [
+      { name: 'Phase', type: 'string', jsonPath: '.status.phase', description: 'What it is in this region.' },
+      { name: 'Holder', type: 'string', jsonPath: '.status.holder', description: 'Who holds the lease.' },
+      { name: 'Epoch', type: 'integer', jsonPath: '.status.epoch', description: 'The newest epoch known here.' },
       { name: 'Mode', type: 'string', jsonPath: '.spec.mode', description: 'How far it may go by itself.' },
       { name: 'Regions', type: 'string', jsonPath: '.spec.regions', description: 'The two regions.', priority: 1 },
     ],
   },
 ];
 
-/** Kinds that may live in a cluster: those for which there are definitions. */
-export const clusterKinds: readonly Kind[] = kindsWithColumns.map(({ kind }) => kind);
+/** Kinds the catalog may read from a cluster. FailoverGroup is not among them: the controllers read it, and say in its status what it is. */
+export const clusterKinds: readonly Kind[] = definitions
+  .map(({ kind }) => kind)
+  .filter((kind) => kind !== failoverGroupKind);
 
 const commonColumns: readonly PrinterColumn[] = [
   { name: 'Ready', type: 'string', jsonPath: ready('status'), description: 'Whether it is understood and in use.' },
@@ -166,7 +179,7 @@ const conditionSchema: StructuralSchema = {
   type: 'object',
   required: ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
   properties: {
-    type: text('Ready.', 316),
+    type: text('Ready, or another of its kind.', 316),
     status: { description: 'True, False or Unknown.', type: 'string', enum: ['True', 'False', 'Unknown'] },
     observedGeneration: { description: 'Generation this was said of.', type: 'integer', format: 'int64', minimum: 0 },
     lastTransitionTime: { description: 'When status last changed.', type: 'string', format: 'date-time' },
@@ -175,13 +188,15 @@ const conditionSchema: StructuralSchema = {
   },
 };
 
-const statusSchema: StructuralSchema = {
-  description: 'What the catalog makes of it.',
+/** The fields a kind's status has of its own are all optional: a document that is refused has none of them. */
+const statusSchema = (own: TSchema | undefined): StructuralSchema => ({
+  description: 'What is made of it.',
   type: 'object',
   properties: {
+    ...(own && toStructuralSchema(own).properties),
     observedGeneration: { description: 'Generation last looked at.', type: 'integer', format: 'int64', minimum: 0 },
     conditions: {
-      description: 'Ready: whether it is understood and in use, and why not.',
+      description: 'Ready: whether it is understood and in use, and why not; others by kind.',
       type: 'array',
       maxItems: 16,
       items: conditionSchema,
@@ -189,10 +204,10 @@ const statusSchema: StructuralSchema = {
       'x-kubernetes-list-map-keys': ['type'],
     },
   },
-};
+});
 
 /** The CustomResourceDefinition of a kind as an object. */
-function crdOf(kind: Kind, columns: readonly PrinterColumn[]) {
+function crdOf({ kind, columns, status }: ClusterKind) {
   const [group = '', version = ''] = apiVersion.split('/');
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
@@ -226,7 +241,7 @@ function crdOf(kind: Kind, columns: readonly PrinterColumn[]) {
                 kind: { type: 'string' },
                 metadata: { type: 'object' },
                 spec: toStructuralSchema(kind.spec),
-                status: statusSchema,
+                status: statusSchema(status),
               },
             },
           },
@@ -245,9 +260,9 @@ export interface RenderedFile {
 
 /** One file for each CustomResourceDefinition, the same bytes whenever the kinds are the same. */
 export function renderCrds(): RenderedFile[] {
-  return kindsWithColumns.map(({ kind, columns }) => {
-    const crd = crdOf(kind, columns);
-    const content = `# Generated by \`catalyst-sre render crds\` from src/catalog/kinds. Do not edit.\n${writeYaml(crd)}`;
+  return definitions.map((definition) => {
+    const { kind } = definition;
+    const content = `# Generated by \`catalyst-sre render crds\` from src/catalog/kinds. Do not edit.\n${writeYaml(crdOf(definition))}`;
     return { path: `crd-${kind.plural}.yaml`, content };
   });
 }

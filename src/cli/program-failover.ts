@@ -1,5 +1,5 @@
 /** `catalyst-sre failover …` and `catalyst-sre gate`: names, flags and help. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { colour, examples, output, type ProgramContext, remote, speed } from './program-parts.ts';
 
 export function addFailover(program: Command, context: ProgramContext): void {
@@ -183,6 +183,14 @@ export function addGate(program: Command, { io, registry, finish }: ProgramConte
     )
     .requiredOption('--group <name>', 'the failover group')
     .requiredOption('--controller <url>', "the region's failover controller")
+    .option('--key-file <file>', 'believe only answers signed with the key in this file (gateKeys of the controller)')
+    .addOption(
+      new Option('--layer <layer>', 'whose gate is followed (default: stateful with --protect, else traffic)').choices([
+        'traffic',
+        'mesh',
+        'stateful',
+      ]),
+    )
     .option('--listen <host:port>', 'where the readiness probe asks', '0.0.0.0:8090')
     .option('--protect <listen=target>', 'a port to stand in front of; may be given several times', collect, [])
     .addHelpText(

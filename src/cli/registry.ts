@@ -100,6 +100,10 @@ export type ReplayedView = Omit<Replayed, 'at' | 'startsAt' | 'endsAt'> & {
 export interface GateOptions {
   group: string;
   controller: string;
+  /** Whose gate is followed; by what is protected when it is not said. */
+  layer?: 'traffic' | 'mesh' | 'stateful';
+  /** File with the keys the controller's answers have to be signed by. */
+  keyFile?: string;
   listen: string;
   /** `LISTEN=TARGET` pairs. */
   protect: readonly string[];

@@ -5,7 +5,7 @@
 import { hardAt, leaseBase, majority, softAt, strictBase } from './deadline.ts';
 import { fenceAll, fenceStateful } from './fence-decision.ts';
 import type { Lease, LeasePayload } from './lease.ts';
-import type { Hold, Layer } from './protocol.ts';
+import type { Hold, Layer, PeerMessage } from './protocol.ts';
 import { freshId, seconds, type Turn } from './turn.ts';
 import { type Applied, viewOf, writeLease } from './witness-decision.ts';
 
@@ -129,9 +129,10 @@ export function promiseDue({ state }: Turn, hold: Hold): number {
   return Math.max(leaseBase(state.settings, hold) + renewMs + retryMs, hold.promisedAt + renewMs);
 }
 
-/** The peer's promise counts from when it was asked for. */
-export function absorbPromise({ state }: Turn, nonce: string): void {
-  const { hold } = state;
+/** The peer's promise counts from when it was asked for. One for less than our own limits rely on is none. */
+export function absorbPromise({ state }: Turn, { nonce, forMs }: Extract<PeerMessage, { kind: 'promise' }>): void {
+  const { hold, settings } = state;
+  if (forMs < settings.parameters.promiseMs) return;
   const request = hold?.promiseRequests.find((asked) => asked.nonce === nonce);
   if (!hold || !request || hold.statefulFenced) return;
   state.hold = { ...hold, promisedAt: Math.max(hold.promisedAt, request.sentAt) };

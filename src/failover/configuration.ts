@@ -36,6 +36,15 @@ const Password = Type.Object(
   { ...strict, description: 'The password of a component that is spoken to directly (Valkey).' },
 );
 
+const GateKey = Type.Object(
+  { group: name('Name of the group.', 'orders'), ...secretProperties('key', 'its keys, one a line') },
+  {
+    ...strict,
+    description:
+      'What gates of a group know their controller by (`catalyst-sre gate --key-file`). The first line signs; a gate takes an answer signed by any of its lines.',
+  },
+);
+
 export const FailoverConfiguration = Type.Object(
   {
     region: Type.String({
@@ -50,11 +59,22 @@ export const FailoverConfiguration = Type.Object(
     ),
     groups: Type.Array(path('File of FailoverGroup documents, beside this one or absolute.', 'groups/orders.yaml'), {
       description: 'Files with the groups this controller keeps. The same files in both regions.',
-      minItems: 1,
       maxItems: 256,
+      default: [],
     }),
+    clusterGroups: maybe(
+      Type.Object(
+        { namespace: name('The one namespace whose FailoverGroups are kept.', 'catalyst-failover') },
+        {
+          ...strict,
+          description:
+            'Keeps the FailoverGroup objects of the cluster as well; the same objects in both regions. Their status is written, and never read.',
+        },
+      ),
+    ),
     tokens: Type.Array(Token, { description: 'Who may ask and command.', maxItems: 64, default: [] }),
     passwords: Type.Array(Password, { description: 'Passwords of components.', maxItems: 64, default: [] }),
+    gateKeys: Type.Array(GateKey, { description: 'Keys of gates.', maxItems: 256, default: [] }),
     ...regionKeyProperties,
     witnesses: Type.Array(WitnessConfig, {
       description: 'What keeps the leases, outside both regions.',
@@ -86,10 +106,23 @@ export function configurationProblems(
     problems.push({ path: ['peer'], sentence: 'Messages to the peer are signed: set "privateKeyFile".' });
   if (config.resolvers && !config.peer)
     problems.push({ path: ['resolvers'], sentence: 'Resolvers are asked about the other region: set "peer".' });
+  if (config.groups.length === 0 && !config.clusterGroups)
+    problems.push({ path: ['groups'], sentence: 'There is nothing to keep: set "groups" or "clusterGroups".' });
+  if (config.clusterGroups && !config.kubernetes)
+    problems.push({
+      path: ['clusterGroups'],
+      sentence: 'Groups are to be read from the cluster, and no cluster is configured: set "kubernetes".',
+    });
   if (config.peer?.region === config.region)
     problems.push({ path: ['peer', 'region'], sentence: 'The peer is this very region.' });
   for (const [i, token] of config.tokens.entries())
     if (Number('tokenFile' in token) + Number('tokenEnv' in token) !== 1)
       problems.push({ path: ['tokens', i], sentence: `Token ${token.name} needs exactly one of tokenFile, tokenEnv.` });
+  for (const [i, key] of config.gateKeys.entries())
+    if (Number('keyFile' in key) + Number('keyEnv' in key) !== 1)
+      problems.push({
+        path: ['gateKeys', i],
+        sentence: `The key of ${key.group} needs exactly one of keyFile, keyEnv.`,
+      });
   return problems;
 }

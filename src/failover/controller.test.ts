@@ -92,6 +92,7 @@ async function region(
     version: '0.0.0',
     listen: { host: '127.0.0.1', port: 0 },
     groups: [group(mode)],
+    gateKeys: async () => undefined,
     tokens: [
       { name: 'anna', secret: token },
       { name: 'ben', secret: `${token}-ben` },

@@ -2,53 +2,29 @@
  * The failover controller of one region: `catalyst-sre failover`. It plugs the pure protocol to witnesses, peer, resolvers
  * and layers, keeps the record, and opens one door. It has no database and remembers nothing that could open a gate.
  */
-import { randomBytes } from 'node:crypto';
-import type { Clock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
-import type { Log } from '../telemetry/log.ts';
 import { createMetrics, type Metrics, metricsContentType } from '../telemetry/meter.ts';
 import type { MetricKey } from '../telemetry/metrics.ts';
-import { type Assessor, longestLagRoundMs, startAssessor } from './assessor.ts';
 import { commandEvent } from './commands.ts';
 import { refusedApproval, refusedSwitchover } from './consent-decision.ts';
-import { majority } from './deadline.ts';
 import { type Door, type DoorToken, openDoor } from './door.ts';
-import type { Elapsed } from './elapsed-clock.ts';
 import { regionState } from './evidence-decision.ts';
-import { type EventVotes, GroupRunner, type Protocol } from './group-runner.ts';
-import { type GroupDeclaration, settingsOf } from './group-settings.ts';
-import { createComponents, createTrafficLayers, type LayerPorts } from './layers/create-components.ts';
-import type { CheckResult } from './layers/layer.ts';
+import { type Adopted, type GroupOptions, GroupSet, type RunningGroup } from './group-set.ts';
+import type { GroupDeclaration } from './group-settings.ts';
 import { planOf } from './plan.ts';
-import type { PromiseFile } from './promise-file.ts';
-import type { FailoverEvent, FailoverSettings, FailoverState, Layer, PeerMessage, RegionState } from './protocol.ts';
+import type { FailoverEvent, FailoverState, Layer, PeerMessage, RegionState } from './protocol.ts';
 import type { RecordFile } from './record-file.ts';
 import { type GroupStatus, groupStatus } from './status.ts';
-import { type CheckWitness, type WitnessWatch, watchWitnesses } from './witness/watch.ts';
-import type { Witness } from './witness/witness.ts';
+import { type CheckWitness, watchWitnesses } from './witness/watch.ts';
 
-export interface ControllerOptions {
-  region: string;
+export interface ControllerOptions extends GroupOptions {
   version: string;
   listen: { host: string; port: number };
   groups: readonly GroupDeclaration[];
   tokens: readonly DoorToken[];
-  protocol: Protocol;
-  /** All of the configuration; each group takes those it names. */
-  witnesses: readonly Witness[];
+  /** Keys that gates of a group know; undefined where they know none. */
+  gateKeys: (group: string) => Promise<readonly string[] | undefined>;
   checkWitness: CheckWitness;
-  resolvers: readonly string[];
-  /** Asks all resolvers about both regions; undefined without resolvers. */
-  probe: ((group: string, timeoutMs: number, signal: AbortSignal) => Promise<EventVotes>) | undefined;
-  /** Sends a message of a group to the peer; undefined without one. */
-  send: ((group: string, message: PeerMessage) => Promise<void>) | undefined;
-  layers: LayerPorts;
-  record: RecordFile;
-  /** What was promised for a group, kept over restarts. */
-  promises: (group: string) => Promise<PromiseFile>;
-  elapsed: Elapsed;
-  clock: Clock;
-  log: Log;
 }
 
 export interface Controller {
@@ -56,6 +32,10 @@ export interface Controller {
   /** A message that came from the peer, its signature and age checked. */
   receive(group: string, message: PeerMessage): void;
   status(): ControllerStatus;
+  /** Starts a group, or changes it when it is not active here. Throws what keeps it from being set up. */
+  adopt(declaration: GroupDeclaration): Promise<Adopted>;
+  /** Ends a group; false, and it goes on, while it is active here. */
+  remove(name: string): Promise<boolean>;
   /** What this region is for a group, as its probe zone says it; undefined for a group it does not know. */
   probeState(group: string): { state: RegionState; epoch: number } | undefined;
   stop(reason: string): Promise<void>;
@@ -88,30 +68,23 @@ const metricKeys: readonly MetricKey[] = [
   'buildInfo',
 ];
 
-interface RunningGroup {
-  runner: GroupRunner;
-  assessor: Assessor;
-}
-
 export async function startController(options: ControllerOptions): Promise<Controller> {
   const { region, version, record, elapsed, log } = options;
   const metrics = createMetrics({ version }, metricKeys);
-  const groups = new Map<string, RunningGroup>();
   const watch = watchWitnesses(
     options.witnesses.map((witness) => witness.name),
     options.checkWitness,
     options.clock,
   );
-  for (const declaration of options.groups)
-    groups.set(
-      declaration.name,
-      createGroup(declaration, options, metrics, watch, await options.promises(declaration.name)),
-    );
+  const groups = new GroupSet(options, metrics, watch);
   const groupNamed = (name: string): RunningGroup => {
     const found = groups.get(name);
     if (found) return found;
     throw new CatalystError('NotFound', `There is no failover group ${name} here.`, {
-      hint: `There are: ${[...groups.keys()].join(', ')}.`,
+      hint: `There are: ${groups
+        .all()
+        .map(({ declaration }) => declaration.name)
+        .join(', ')}.`,
     });
   };
   const statusOf = ({ runner, assessor }: RunningGroup): GroupStatus =>
@@ -132,15 +105,13 @@ export async function startController(options: ControllerOptions): Promise<Contr
     region,
     version,
     record: { entries: record.head().seq, head: record.head().hash },
-    groups: [...groups.values()].map(statusOf),
+    groups: groups.all().map(statusOf),
   });
   observe(metrics, status, record);
 
   const stopGroups = async (reason: string): Promise<void> => {
     await watch.stop();
-    for (const { assessor } of groups.values()) await assessor.stop();
-    await Promise.all([...groups.values()].map(({ runner }) => runner.stop(reason)));
-    for (const { runner } of groups.values()) for (const component of runner.components) await component.close?.();
+    await groups.stop(reason);
   };
   const closeRest = async (): Promise<void> => {
     for (const witness of options.witnesses) await witness.close();
@@ -151,6 +122,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     tokens: options.tokens,
     metricsContentType,
     metrics: () => metrics.render(),
+    gateKeys: options.gateKeys,
     gate: (group: string, layer: Layer) => groups.get(group)?.runner.gates[layer].read(),
     read: (path, query) => {
       if (path === 'status') return status();
@@ -177,21 +149,32 @@ export async function startController(options: ControllerOptions): Promise<Contr
     await closeRest();
     throw error;
   });
-  for (const { runner } of groups.values()) runner.start();
-  log.info({ url: door.url, region, groups: [...groups.keys()] }, 'the failover controller has started');
+  const stop = async (reason: string): Promise<void> => {
+    await stopGroups(reason);
+    await door.close();
+    await closeRest();
+  };
+  try {
+    for (const declaration of options.groups) await groups.adopt(declaration);
+  } catch (error) {
+    await stop('a group could not be set up');
+    throw error;
+  }
+  log.info(
+    { url: door.url, region, groups: options.groups.map(({ name }) => name) },
+    'the failover controller has started',
+  );
   return {
     url: door.url,
     receive: (group, message) => groups.get(group)?.runner.tell({ type: 'peer', message }),
     status,
+    adopt: (declaration) => groups.adopt(declaration),
+    remove: (name) => groups.remove(name),
     probeState: (group) => {
       const found = groups.get(group);
       return found && regionState(found.runner.state);
     },
-    stop: async (reason) => {
-      await stopGroups(reason);
-      await door.close();
-      await closeRest();
-    },
+    stop,
   };
 }
 
@@ -204,90 +187,6 @@ function refuseCommand(state: FailoverState, event: FailoverEvent): void {
         ? refusedApproval(state, event)
         : undefined;
   if (refused !== undefined) throw new CatalystError('RefusedByGuard', refused, { details: { reason: event.type } });
-}
-
-function createGroup(
-  declaration: GroupDeclaration,
-  options: ControllerOptions,
-  metrics: Metrics,
-  watch: WitnessWatch,
-  promises: PromiseFile,
-): RunningGroup {
-  const { region, resolvers, elapsed, clock, record, log, probe, send } = options;
-  const settings = settingsOf(declaration, region, resolvers);
-  const { name, spec } = declaration;
-  const place = { group: name, region, peer: settings.peer, fenceBudgetMs: settings.parameters.fenceMs };
-  const components = createComponents(spec, place, options.layers);
-  const traffic = createTrafficLayers(spec, place, options.layers);
-  let said: string | undefined;
-  let begun: { kind: 'takeover' | 'switchover'; at: number } | undefined;
-  const runner = new GroupRunner({
-    settings,
-    protocol: options.protocol,
-    witnesses: options.witnesses.filter((witness) => spec.witnesses.includes(witness.name)),
-    probe: probe && ((timeoutMs, signal) => probe(name, timeoutMs, signal)),
-    send: send && ((message) => send(name, message)),
-    components,
-    traffic,
-    record,
-    promises,
-    incarnation: randomBytes(8).toString('hex'),
-    elapsed,
-    clock,
-    onStep: ({ reason, sentence }) => {
-      // The sentence counts seconds down; a line for each change of the reason is enough.
-      if (reason !== said) log.info({ group: name, region, reason }, sentence);
-      said = reason;
-      if (reason === 'Acquiring') begun ??= { kind: 'takeover', at: elapsed() };
-      if (reason === 'SwitchingOver') begun ??= { kind: 'switchover', at: elapsed() };
-      if (begun && ['ActiveOnLease', 'Fenced', 'PeerActive', 'WaitingForRelease'].includes(reason)) {
-        metrics.measure('failoverExecutionDuration', { group: name, kind: begun.kind }, (elapsed() - begun.at) / 1000);
-        begun = undefined;
-      }
-    },
-    onPage: (severity, sentence) => {
-      metrics.count('failoverPages', { severity });
-      log[severity === 'critical' ? 'error' : 'warn']({ group: name, region, page: true }, sentence);
-    },
-    onNote: (sentence, failed) => log[failed ? 'warn' : 'info']({ group: name, region }, sentence),
-  });
-  const assessor = startAssessor({
-    components,
-    traffic,
-    ownChecks: () => [witnessesAnswer(settings, runner, elapsed()), ...watch.results(settings.witnesses)],
-    elapsed,
-    clock,
-    everyMs: Math.min(longestLagRoundMs, settings.parameters.renewMs),
-    world: () => ({ active: runner.state.hold !== undefined, ...runner.lastWord() }),
-    onAssessment: (assessment) =>
-      runner.tell({
-        type: 'assessment',
-        // A check that is not known to be right counts as failed.
-        failedChecks: [...new Set(assessment.checks.filter((one) => one.verdict !== 'passed').map((one) => one.check))],
-        components: assessment.components.map(({ component, verdict, seconds }) => ({
-          component,
-          verdict,
-          lagMs: seconds === undefined ? undefined : seconds * 1000,
-        })),
-        positions: assessment.positions,
-      }),
-  });
-  return { runner, assessor };
-}
-
-/** Whether a majority of a group's witnesses answers: with one of three away, the two others decide as well. */
-function witnessesAnswer(settings: FailoverSettings, runner: GroupRunner, now: number): CheckResult {
-  const { witnesses, parameters } = settings;
-  const silent = witnesses.filter((witness) => {
-    const at = runner.state.witnesses[witness]?.answeredAt;
-    return at === undefined || now - at > parameters.ttlMs;
-  });
-  const enough = witnesses.length - silent.length >= majority(witnesses.length);
-  return {
-    check: 'witness-reachable',
-    verdict: enough ? 'passed' : 'failed',
-    sentence: silent.length === 0 ? 'Every witness answers.' : `Witnesses that do not answer: ${silent.join(', ')}.`,
-  };
 }
 
 function observe(metrics: Metrics, status: () => ControllerStatus, record: RecordFile): void {

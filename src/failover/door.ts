@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { CatalystError, messageOf } from '../errors.ts';
 import type { GateReading } from './layers/gate.ts';
-import { gateReply, type HttpReply } from './layers/gate-answer.ts';
+import { gateReply, type HttpReply, signedReply } from './layers/gate-answer.ts';
 import type { Layer } from './protocol.ts';
 
 export interface DoorToken {
@@ -17,6 +17,8 @@ export interface DoorToken {
 
 export interface DoorPorts {
   gate(group: string, layer: Layer): GateReading | undefined;
+  /** Keys that gates of the group know; undefined where they know none. */
+  gateKeys(group: string): Promise<readonly string[] | undefined>;
   metrics(): Promise<string>;
   metricsContentType: string;
   tokens: readonly DoorToken[];
@@ -87,7 +89,12 @@ async function answer(request: IncomingMessage, ports: DoorPorts, tokens: readon
   if (path.startsWith('/gate/')) {
     if (request.method !== 'GET' && request.method !== 'HEAD') throw notFound(path);
     const [group = '', layer = 'traffic'] = path.slice('/gate/'.length).split('/').map(decodeURIComponent);
-    return gateReply(group, isLayer(layer) ? ports.gate(group, layer) : undefined);
+    if (!isLayer(layer)) return gateReply(group, undefined);
+    const nonce = url.searchParams.get('nonce');
+    // The keys first: what is signed is the gate as it is when the answer leaves.
+    const keys = nonce === null ? undefined : await ports.gateKeys(group);
+    const reply = gateReply(group, ports.gate(group, layer));
+    return nonce === null ? reply : signedReply(reply, keys, { layer, nonce });
   }
   if (path === '/livez' || path === '/readyz') return text(200, 'ok');
   if (path === '/metrics')

@@ -35,7 +35,7 @@ export function absorbMessage(turn: Turn, message: PeerMessage): void {
       preparePromise(turn, message);
       return;
     case 'promise':
-      absorbPromise(turn, message.nonce);
+      absorbPromise(turn, message);
       return;
     case 'promise-refused':
       return;
@@ -83,7 +83,8 @@ export function answerPromise(turn: Turn, entry: string, remembered: boolean): v
     refusePromise(turn, nonce);
     return;
   }
-  turn.effects.push({ type: 'send', message: { kind: 'promise', from: state.settings.region, epoch, nonce } });
+  const { region: from, parameters } = state.settings;
+  turn.effects.push({ type: 'send', message: { kind: 'promise', from, epoch, nonce, forMs: parameters.promiseMs } });
 }
 
 function refusePromise({ state, effects }: Turn, nonce: string): void {

@@ -205,7 +205,10 @@ test('the peer’s promise carries the active side through any outage of the wit
   site.pass(600, () => {
     for (const effect of site.taken())
       if (effect.type === 'send' && effect.message.kind === 'promise-request')
-        site.send({ type: 'peer', message: { kind: 'promise', from: 'fsn', epoch, nonce: effect.message.nonce } });
+        site.send({
+          type: 'peer',
+          message: { kind: 'promise', from: 'fsn', epoch, nonce: effect.message.nonce, forMs: 30_000 },
+        });
   });
   assert.equal(site.last?.reason, 'ActiveOnPromise');
   assert.equal(site.held()?.epoch, epoch);
@@ -358,6 +361,29 @@ test('a promise is said once it is on disk, and binds from when it was asked for
   assert.deepEqual(said(site), ['promise']);
   site.send({ type: 'recorded', entry: remember?.entry ?? '' });
   assert.deepEqual(said(site), []);
+});
+
+test('a promise for less than our own times rely on is none', () => {
+  const site = active();
+  site.witnessUp = false;
+  const epoch = site.held()?.epoch ?? 0;
+  site.pass(30, () => {
+    for (const effect of site.taken())
+      if (effect.type === 'send' && effect.message.kind === 'promise-request') {
+        const { nonce } = effect.message;
+        site.send({ type: 'peer', message: { kind: 'promise', from: 'fsn', epoch, nonce, forMs: 29_999 } });
+      }
+  });
+  assert.equal(site.held(), undefined);
+});
+
+test('a lease with a longer TTL than this region has is waited for as long as its holder counts on', () => {
+  const site = standby();
+  site.heldByPeer({ seq: 8, ttlMs: 60_000 });
+  site.pass(55);
+  assert.equal(site.held(), undefined);
+  site.pass(10);
+  assert.equal(site.held()?.kind, 'takeover');
 });
 
 test('a promise that cannot be written down is refused, and binds all the same', () => {

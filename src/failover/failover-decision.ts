@@ -268,7 +268,7 @@ function wakeAt(turn: Turn): number {
       consider(view.nextReadAt);
       if (view.reading) consider(view.reading.sentAt + 2 * parameters.retryMs);
       if (view.seenAt !== undefined) {
-        consider(view.seenAt + parameters.waitMs);
+        consider(view.seenAt + Math.max(parameters.waitMs, view.lease?.ttlMs ?? 0));
         consider(view.seenAt + parameters.renewMs);
       }
     }

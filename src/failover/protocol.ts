@@ -59,7 +59,7 @@ export type PeerMessage =
   /** "I am active under this epoch and may not reach the witness: promise not to take over." */
   | { kind: 'promise-request'; from: string; epoch: number; nonce: string }
   /** "Until `forMs` after I received your request I send no acquisition." */
-  | { kind: 'promise'; from: string; epoch: number; nonce: string }
+  | { kind: 'promise'; from: string; epoch: number; nonce: string; forMs: number }
   /** "I cannot promise"; `epoch` is the newest the sender has seen. */
   | { kind: 'promise-refused'; from: string; epoch: number; nonce: string }
   /** "Everything of mine is closed and fenced, and no epoch up to this one will ever be served here again." Proof of death. */

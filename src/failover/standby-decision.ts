@@ -90,7 +90,8 @@ export function isTakeable(turn: Turn, witness: string): boolean {
   const { region, peer, parameters } = state.settings;
   const { lease, seenAt, expired } = viewOf(turn, witness);
   if (seenAt === undefined) return false;
-  const still = at - seenAt >= parameters.waitMs;
+  // Its holder may have been given another TTL than this region: a change reaches one before the other.
+  const still = at - seenAt >= Math.max(parameters.waitMs, lease?.ttlMs ?? 0);
   // An empty register may be one that forgot: its holder must have had the time to write again.
   if (!lease) return still;
   if (lease.holder === region) return true;

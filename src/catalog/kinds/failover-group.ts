@@ -228,6 +228,40 @@ export const FailoverGroupSpec = Type.Object(
 export type FailoverGroupSpec = Static<typeof FailoverGroupSpec>;
 export type FailoverComponent = NonNullable<FailoverGroupSpec['components']>[number];
 
+/** What a group is in this region; the first word of a status. */
+export const failoverPhases = [
+  ...(['Refused', 'Starting', 'Standby', 'Proposed', 'Acquiring', 'Activating', 'Active'] as const),
+  ...(['Stateless', 'SwitchingOver', 'Fencing'] as const),
+] as const;
+
+const GateWord = (layer: string) => Words(['open', 'shut'], `The gate of ${layer}.`);
+
+/** What the controller of this region says of a group. It only writes this, and reads nothing back: no status opens a gate. */
+export const FailoverGroupStatus = Type.Object(
+  {
+    phase: Words(failoverPhases, 'What the group is in this region.'),
+    holder: maybe(Type.String({ description: 'Who holds the lease, as far as this region knows.', maxLength: 63 })),
+    epoch: Type.Integer({ description: 'The newest epoch this region knows of.', minimum: 0 }),
+    gates: Type.Object(
+      { traffic: GateWord('traffic'), mesh: GateWord('the mesh'), stateful: GateWord('what writes') },
+      { ...Strict, description: 'The gates as they were when this was written.' },
+    ),
+    components: Type.Array(
+      Type.Object(
+        {
+          name: Type.String({ description: 'Its name in the group.', maxLength: 253 }),
+          verdict: Words(['ok', 'over', 'unknown'], 'Its lag against what may be lost; unknown blocks a takeover.'),
+          lagSeconds: maybe(Type.Number({ description: 'How far it is behind.', minimum: 0 })),
+        },
+        Strict,
+      ),
+      { description: 'Replication of the components into this region.', maxItems: 64 },
+    ),
+  },
+  { ...Strict, description: 'What the group is in this region.' },
+);
+export type FailoverGroupStatus = Static<typeof FailoverGroupStatus>;
+
 export const failoverGroupKind: Kind = {
   kind: 'FailoverGroup',
   plural: 'failovergroups',

@@ -1,4 +1,10 @@
-/** `GET /gate/<group>`: what a readiness probe, k8gb, PowerDNS or a sidecar is told. */
+/**
+ * `GET /gate/<group>`: what a readiness probe, k8gb, PowerDNS or a sidecar is told. A sidecar that has the group's key asks
+ * with a nonce and believes nothing but an answer that is signed for it, so a forged or an old one opens nothing.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { CatalystError } from '../../errors.ts';
+import type { Layer } from '../protocol.ts';
 import type { GateReading } from './gate.ts';
 
 /** What the sidecar reads of it. */
@@ -14,6 +20,54 @@ export interface HttpReply {
   status: number;
   headers: Record<string, string>;
   body: string;
+}
+
+export const gateSignatureHeader = 'x-failover-signature';
+/** 128 random bits in base64url, or as many as somebody likes: what is signed is to be small. */
+export const noncePattern = /^[A-Za-z0-9_-]{16,64}$/;
+
+/** Lines of a key file: the first signs, each verifies, so that a key is replaced without a gate that shuts. */
+export function gateKeysOf(text: string): readonly string[] {
+  const keys = text.split(/\r?\n/).map((line) => line.trim());
+  const lines = keys.filter((line) => line !== '');
+  if (lines.length === 0 || lines.some((line) => line.length < shortestKey))
+    throw new CatalystError('NotConfigured', `A key of a gate has at least ${shortestKey} characters.`, {
+      hint: 'Make one with: openssl rand -base64 33',
+    });
+  return lines;
+}
+
+/** 128 bits, written in base64 or hex with room to spare. */
+const shortestKey = 32;
+
+/** HMAC-SHA256, in hex, over what was asked and the body as it is. */
+export function signGateAnswer(key: string, layer: Layer, nonce: string, body: string): string {
+  return createHmac('sha256', key).update(`catalyst-gate-answer/1\n${layer}\n${nonce}\n${body}`).digest('hex');
+}
+
+/** Whether the body answers exactly this question, by one of the keys. */
+export function isSignedGateAnswer(
+  keys: readonly string[],
+  asked: { layer: Layer; nonce: string },
+  body: string,
+  signature: string | null,
+): boolean {
+  if (signature === null || !/^[0-9a-f]{64}$/.test(signature)) return false;
+  const given = Buffer.from(signature, 'hex');
+  const good = keys.map((key) => Buffer.from(signGateAnswer(key, asked.layer, asked.nonce, body), 'hex'));
+  return good.filter((one) => timingSafeEqual(one, given)).length > 0;
+}
+
+/** The reply with its signature, where a nonce was sent and there is a key; as it was otherwise. */
+export function signedReply(
+  reply: HttpReply,
+  keys: readonly string[] | undefined,
+  asked: { layer: Layer; nonce: string },
+): HttpReply {
+  const [key] = keys ?? [];
+  if (key === undefined || !noncePattern.test(asked.nonce)) return reply;
+  const signature = signGateAnswer(key, asked.layer, asked.nonce, reply.body);
+  return { ...reply, headers: { ...reply.headers, [gateSignatureHeader]: signature } };
 }
 
 /** 200 only while open; nothing on the way may keep it. */

@@ -3,6 +3,7 @@
  * when the controller is stopped, killed or cut off; and it can stand in front of a workload's port, so that what does
  * not ask is shut out as well.
  */
+import { randomBytes } from 'node:crypto';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { Transform } from 'node:stream';
@@ -10,8 +11,9 @@ import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../../clock.ts';
 import { messageOf } from '../../errors.ts';
 import type { Elapsed } from '../elapsed-clock.ts';
+import type { Layer } from '../protocol.ts';
 import { Gate, type GateReading } from './gate.ts';
-import { gateReply, parseGateAnswer } from './gate-answer.ts';
+import { type GateAnswer, gateReply, gateSignatureHeader, isSignedGateAnswer, parseGateAnswer } from './gate-answer.ts';
 
 export interface Address {
   host: string;
@@ -22,12 +24,18 @@ export interface SidecarOptions {
   group: string;
   /** Base URL of the controller, without a slash at the end. */
   controller: string;
+  /** Whose gate is followed. */
+  layer: Layer;
+  /** Keys of the group, read again for each question; undefined believes whoever answers. */
+  keys: (() => Promise<readonly string[]>) | undefined;
   /** Where it answers `/gate/<group>` and `/livez`. */
   listen: Address;
   /** Ports it stands in front of. */
   forward: readonly { listen: Address; to: Address }[];
   elapsed: Elapsed;
   clock: Clock;
+  /** Told why answers are not believed, once for each reason in a row. */
+  onRefused?: (why: string) => void;
   /** Told each change of the gate. */
   onChange?: (reading: GateReading) => void;
 }
@@ -87,20 +95,43 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
   };
 
   async function followController(o: SidecarOptions, into: Gate, signal: AbortSignal): Promise<void> {
+    let refused: string | undefined;
     while (!signal.aborted) {
       // Before the question is sent: what the controller then says remains, remains from no later than now.
       const asked = elapsed();
-      const text = await ask(`${o.controller}/gate/${encodeURIComponent(o.group)}`, signal).catch(messageOf);
-      const answer = parseGateAnswer(o.group, text);
-      if (answer?.open) into.extend(answer.epoch, asked + answer.remainingMs, asked);
-      // A controller that answers "shut" has the last word, also one that has just started and knows no epoch.
-      else if (answer) into.shut(Math.max(answer.epoch, into.read().epoch), `the controller says ${answer.sentence}`);
+      const answer = await askController(o, signal).catch((error: unknown) => messageOf(error));
+      if (typeof answer === 'string') {
+        if (answer !== refused && !signal.aborted) o.onRefused?.(answer);
+        refused = answer;
+      } else {
+        refused = undefined;
+        if (answer.open) into.extend(answer.epoch, asked + answer.remainingMs, asked);
+        // A controller that answers "shut" has the last word, also one that has just started and knows no epoch.
+        else into.shut(Math.max(answer.epoch, into.read().epoch), `the controller says ${answer.sentence}`);
+      }
       await clock.sleep(pollMs, signal).catch(() => {});
     }
   }
 }
 
-async function ask(url: string, signal: AbortSignal): Promise<string> {
+/** What the controller answers to this question. Throws, and the gate goes by its deadline, for anything else. */
+async function askController(options: SidecarOptions, signal: AbortSignal): Promise<GateAnswer> {
+  const { group, layer, controller } = options;
+  const keys = await options.keys?.();
+  // Another for each question: an answer to an earlier one is worth nothing.
+  const nonce = randomBytes(16).toString('base64url');
+  const { text, signature } = await ask(
+    `${controller}/gate/${encodeURIComponent(group)}/${layer}${keys ? `?nonce=${nonce}` : ''}`,
+    signal,
+  );
+  if (keys && !isSignedGateAnswer(keys, { layer, nonce }, text, signature))
+    throw new Error('the answer is not signed for what was asked with a key of this gate');
+  const answer = parseGateAnswer(group, text);
+  if (!answer) throw new Error(`the answer is none about ${group}`);
+  return answer;
+}
+
+async function ask(url: string, signal: AbortSignal): Promise<{ text: string; signature: string | null }> {
   const response = await fetch(url, {
     signal: AbortSignal.any([signal, AbortSignal.timeout(answerLimitMs)]),
     redirect: 'error',
@@ -111,7 +142,7 @@ async function ask(url: string, signal: AbortSignal): Promise<string> {
     text += decoder.decode(chunk as Uint8Array, { stream: true });
     if (text.length > maxAnswerBytes) throw new Error('the answer is too long');
   }
-  return text;
+  return { text, signature: response.headers.get(gateSignatureHeader) };
 }
 
 interface Forward {

@@ -131,6 +131,8 @@ describe('a sidecar', () => {
     const sidecar = await startSidecar({
       group: 'g',
       controller: url,
+      layer: 'traffic',
+      keys: undefined,
       listen: any,
       forward: [{ listen: any, to: await workload() }],
       elapsed,

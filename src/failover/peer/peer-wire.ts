@@ -59,6 +59,8 @@ export function readEnvelope(body: string): Envelope {
   if (!Number.isSafeInteger(message.epoch) || (message.epoch as number) < 0) throw wrong('epoch is no whole number');
   if (message.kind !== 'fenced' && !isNonce(message.nonce))
     throw wrong('the nonce of the message is missing or too long');
+  if (message.kind === 'promise' && !Number.isSafeInteger(message.forMs))
+    throw wrong('forMs is no whole number of milliseconds');
   return { group, from, to, time: time as number, nonce, message: message as unknown as PeerMessage };
 }
 

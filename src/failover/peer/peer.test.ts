@@ -58,7 +58,7 @@ describe('messages between controllers', () => {
   test('every kind of message arrives once, as it was sent', async () => {
     const messages: PeerMessage[] = [
       request,
-      { kind: 'promise', from: 'fsn', epoch: 3, nonce: 'i-1' },
+      { kind: 'promise', from: 'fsn', epoch: 3, nonce: 'i-1', forMs: 30_000 },
       { kind: 'promise-refused', from: 'fsn', epoch: 4, nonce: 'i-1' },
       { kind: 'fenced', from: 'fsn', epoch: 3 },
     ];

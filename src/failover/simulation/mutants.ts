@@ -2,6 +2,7 @@
  * The protocol with one mistake each. A mistake no oracle notices would mean that the simulator proves nothing about that
  * line; `mutants.test.ts` demands that each is caught, and by the oracle named here.
  */
+import { readPayload } from '../lease.ts';
 import type { FailoverEvent, FailoverState, Hold, Step, WitnessView } from '../protocol.ts';
 import type { Oracle } from './oracles.ts';
 import type { StepFunction } from './region.ts';
@@ -97,7 +98,8 @@ export const mutants: readonly Mutant[] = [
     sabotage: after((_before, event, result) => {
       if (event.type !== 'peer' || event.message.kind !== 'promise-request') return result;
       const { region } = result.state.settings;
-      const message = { ...event.message, kind: 'promise' as const, from: region };
+      const forMs = result.state.settings.parameters.promiseMs;
+      const message = { ...event.message, kind: 'promise' as const, from: region, forMs };
       const said = result.effects.some(({ type }) => type === 'remember');
       return said ? { ...result, effects: [{ type: 'send', message }, ...result.effects] } : result;
     }),
@@ -219,6 +221,16 @@ export const mutants: readonly Mutant[] = [
     variant: 'continue',
     caughtBy: 'single-active-stateful',
     sabotage: seeing((state) => ({ ...state, peerAliveAt: Number.NEGATIVE_INFINITY, peerDeadSince: -1e12 })),
+  },
+  {
+    name: 'a region resumes while its peer may still carry traffic on the evidence of resolvers',
+    variant: 'continue-stateless-three',
+    caughtBy: 'single-active-traffic',
+    sabotage: seeing((state) => {
+      const leases = Object.values(state.witnesses).map(({ lease }) => lease);
+      const mine = leases.some((lease) => readPayload(lease?.payload).dataAt === state.settings.region);
+      return mine ? { ...state, peerAliveAt: Number.NEGATIVE_INFINITY, peerDeadSince: -1e12 } : state;
+    }),
   },
   {
     name: 'a handover forgets its tokens',
