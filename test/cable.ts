@@ -10,6 +10,8 @@ export interface Cable {
   sent(): Promise<void>;
   /** Breaks every connection and lets new ones through. */
   cut(): void;
+  /** Breaks every connection, and each new one, until `cut`. */
+  refuse(): void;
   close(): Promise<void>;
 }
 
@@ -17,8 +19,13 @@ export async function layCable(to: string): Promise<Cable> {
   const target = new URL(to);
   const sockets = new Set<Socket>();
   let held = false;
+  let refused = false;
   let something = Promise.withResolvers<void>();
   const server = createServer((near) => {
+    if (refused) {
+      near.resetAndDestroy();
+      return;
+    }
     const far = connect(Number(target.port || 5432), target.hostname);
     for (const [from, into] of [
       [near, far],
@@ -44,6 +51,7 @@ export async function layCable(to: string): Promise<Cable> {
   url.port = String(typeof address === 'object' ? address?.port : '');
   const cut = () => {
     held = false;
+    refused = false;
     for (const socket of sockets) socket.destroy();
   };
   return {
@@ -54,6 +62,10 @@ export async function layCable(to: string): Promise<Cable> {
     },
     sent: () => something.promise,
     cut,
+    refuse: () => {
+      cut();
+      refused = true;
+    },
     close: async () => {
       cut();
       await new Promise((resolve) => server.close(resolve));

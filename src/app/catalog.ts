@@ -19,6 +19,7 @@ import { CatalystError } from '../errors.ts';
 import { type IncidentTypes, incidentTypesOf } from '../incident/incident-types.ts';
 import type { Kubernetes } from '../integrations/kubernetes/index.ts';
 import type { Secrets } from '../integrations/secrets.ts';
+import { refuseSlos } from '../slo/documents.ts';
 import type { Config } from './config.ts';
 import { handbookDirectory } from './document-files.ts';
 import type { Environment } from './options.ts';
@@ -46,7 +47,7 @@ export async function openCatalog(ports: CatalogPorts): Promise<OpenCatalog> {
   const { language, clock, onError } = ports;
   const catalog = createCatalog({
     sources: sourcesOf(ports),
-    load: loadDocuments,
+    load: (text, origin) => refuseSlos(loadDocuments(text, origin)),
     compile: (resource) => compileRunbook(resource, language),
     clock,
     onError,

@@ -4,7 +4,7 @@ import type { AlertRule } from '../catalog/kinds/alert-rule.ts';
 import type { Exporter } from '../catalog/kinds/exporter.ts';
 import type { IncidentType } from '../catalog/kinds/incident-type.ts';
 import type { Runbook } from '../catalog/kinds/runbook.ts';
-import type { ServiceLevelObjective } from '../catalog/kinds/service-level-objective.ts';
+import { type ServiceLevelObjective, serviceLevelObjectiveKind } from '../catalog/kinds/service-level-objective.ts';
 import type { SourceText } from '../catalog/lint.ts';
 import { onLine, type Positions } from '../catalog/positions.ts';
 import type { Problem, Resource } from '../catalog/resource.ts';
@@ -64,6 +64,24 @@ export function loadSloDocuments(texts: readonly SourceText[], imports: readonly
     problems,
     reporter,
   };
+}
+
+/** What only the exporters can tell: their documents may come later, and from another source. */
+const needsExporters: ReadonlySet<string> = new Set(['unknown-unit']);
+
+/** Takes out the objectives that cannot be worked out, whatever the exporters are, and says why: they would never count. */
+export function refuseSlos({ resources, problems, positions }: Loaded): Loaded {
+  const wrong: Problem[] = [];
+  const works = (resource: Resource): boolean => {
+    if (resource.kind !== serviceLevelObjectiveKind.kind) return true;
+    const before = wrong.length;
+    const report = reportOn(resource, positions.get(resource) ?? onLine(resource.provenance.line), wrong);
+    compileSlo(resource as ServiceLevelObjective, metricCatalog([]), (severity, rule, ...rest) => {
+      if (!needsExporters.has(rule)) report(severity, rule, ...rest);
+    });
+    return wrong.slice(before).every(({ severity }) => severity !== 'error');
+  };
+  return { resources: resources.filter(works), problems: [...problems, ...wrong], positions };
 }
 
 function reportOn(resource: Resource, positions: Positions, problems: Problem[]): Report {

@@ -45,6 +45,35 @@ describeReal('kubernetes, as it really is', findKubernetes, () => {
     it(name, () => run({ config, namespace }));
   }
 
+  it('an eviction that a disruption budget forbids is refused with 429, and certainly had no effect', async () => {
+    const spec = { minAvailable: '100%', selector: { matchLabels: { app: 'web' } } };
+    const budgets = `/apis/policy/v1beta1/namespaces/${namespace}/poddisruptionbudgets`;
+    await kubernetes.request(budgets, { body: { metadata: { name: 'web' }, spec } });
+    const integration = createKubernetes(config, { secrets: createSecrets({}) });
+    try {
+      const context = contextFor('real/budget', systemClock, AbortSignal.timeout(limitMs));
+      const pods = (await readFact(integration, 'kubernetes.pods', [namespace, 'app=web'], context)) as {
+        name: string;
+        uid: string;
+        deleting: boolean;
+      }[];
+      const victim = pods.find(({ deleting }) => !deleting);
+      assert.ok(victim);
+      await assert.rejects(act(integration, 'kubernetes evict pod', { namespace, name: victim.name }, context), {
+        code: 'UpstreamUnavailable',
+        certain: true,
+      });
+      const { uid, deleting } = (await readFact(integration, 'kubernetes.pod', [namespace, victim.name], context)) as {
+        uid: string;
+        deleting: boolean;
+      };
+      assert.deepEqual({ uid, deleting }, { uid: victim.uid, deleting: false });
+    } finally {
+      await integration.stop?.();
+      await kubernetes.request(`${budgets}/web`, { method: 'DELETE' });
+    }
+  });
+
   it('the generated roles grant what all of this needs, and nothing that nothing needs', async () => {
     const integration = createKubernetes(config, { secrets: createSecrets({}) });
     try {

@@ -143,6 +143,7 @@ describeReal('the catalog', [findKubernetes, findGitHttp], () => {
     });
     const bad = await readyOf('good', 2, objectives);
     assert.deepEqual([bad.status, bad.reason], ['False', 'Invalid']);
+    assert.match(bad.message, /0% holds whatever happens/);
     assert.equal((await shown()).name, 'good', 'the last good version goes on counting');
   });
 
