@@ -236,6 +236,8 @@ export interface IncidentCommands {
   acknowledge(id: string, actor: Actor, comment: string | undefined): Promise<void>;
   resolve(id: string, actor: Actor, resolution: string): Promise<void>;
   note(id: string, actor: Actor, text: string): Promise<void>;
+  /** Pages the next step of the incident's policy now. */
+  escalate(id: string, actor: Actor, comment: string | undefined): Promise<void>;
 }
 
 export interface StartRun {

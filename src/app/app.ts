@@ -158,7 +158,8 @@ export async function startApp(options: AppOptions): Promise<App> {
       { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
-    const incidents = createIncidentService({ db, clock });
+    const escalation = escalationPorts({ db, clock, catalog, publicUrl: config.publicUrl });
+    const incidents = createIncidentService({ db, clock, escalation });
     const dispatching = dispatchPorts(catalog, policy, makeId);
     const organizationOf = organizationOfLabels(config);
     const confirmFiring = config.policy.confirmFiring ? 'Required' : 'WhenPossible';
@@ -225,8 +226,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         ...everyLoop,
         name: 'escalations',
         every: 1_000,
-        round: async () =>
-          (await escalateDue(escalationPorts({ db, clock, catalog, publicUrl: config.publicUrl }))) > 0,
+        round: async () => (await escalateDue(escalation)) > 0,
       }),
       startLoop({
         ...everyLoop,

@@ -6,9 +6,10 @@ import type { Clock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import type { EscalationPorts } from '../incident/escalation.ts';
 import { policyFor } from '../incident/escalation-decision.ts';
+import { createStopwatch } from '../incident/response-stopwatch.ts';
 import { createPage } from '../notify/notify.ts';
 import { onCallAt } from '../notify/on-call.ts';
-import { pagesBegunWith } from '../notify/page-store.ts';
+import { deliveredBegunWith } from '../notify/page-store.ts';
 import { scheduleOf } from './on-call.ts';
 import { defaultReceiver } from './paging.ts';
 
@@ -22,6 +23,7 @@ export function escalationPorts(ports: {
   return {
     db,
     clock,
+    stopwatch: createStopwatch(clock),
     defaultReceiver,
     policyOf: (incident) => {
       const policy = policyFor(catalog.resources<EscalationPolicy>(escalationPolicyKind), incident);
@@ -33,15 +35,15 @@ export function escalationPorts(ports: {
       );
     },
     receiversOf: (target, organization, at) => {
-      if ('receiver' in target) return [target.receiver];
+      if ('receiver' in target) return { receivers: [target.receiver] };
       const schedule = scheduleOf(catalog, target.schedule, organization);
       const onCall = schedule && onCallAt(schedule.spec, at);
-      return onCall ? [onCall.person] : [];
+      return { receivers: onCall ? [onCall.person] : [] };
     },
     page: async (tx, page, now) => {
       const link = publicUrl === undefined ? '' : `\n${publicUrl.replace(/\/+$/, '')}/incidents/${page.incidentId}`;
       return (await createPage(tx, { ...page, body: `${page.body}${link}` }, now)).entries;
     },
-    pagesOf: pagesBegunWith,
+    reached: deliveredBegunWith,
   };
 }

@@ -69,7 +69,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
 export function addIncident(program: Command, { io, finish }: ProgramContext): void {
   const incident = program
     .command('incident')
-    .summary('take, resolve or annotate an incident')
+    .summary('take, escalate, resolve or annotate an incident')
     .description('Acts on incidents.');
   const verb = (name: string, summary: string) =>
     remote(
@@ -89,6 +89,17 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
     .action(async (id: string, flags) =>
       finish(
         await (await import('./act.ts')).act('incident', 'acknowledge', [id], { comment: flags.comment }, flags, io),
+      ),
+    );
+  verb('escalate', 'ask for help: page the next step of the escalation policy now')
+    .option('-m, --comment <text>', 'what you need; those who are paged read it')
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre incident escalate ID -m "needs the network team"', 'whoever is next is paged at once']),
+    )
+    .action(async (id: string, flags) =>
+      finish(
+        await (await import('./act.ts')).act('incident', 'escalate', [id], { comment: flags.comment }, flags, io),
       ),
     );
   verb('resolve', 'resolve an incident')

@@ -83,17 +83,17 @@ export async function endAttempt(
   return result.numUpdatedRows > 0n;
 }
 
-/** When the last page whose key begins so was written, and whether any of them was delivered. */
-export async function pagesBegunWith(
-  db: Queryable,
-  keyPrefix: string,
-): Promise<{ lastWrittenAt: number | undefined; reached: boolean }> {
+/** Whether any page about the incident whose key begins so was delivered. */
+export async function deliveredBegunWith(db: Queryable, incidentId: string, keyPrefix: string): Promise<boolean> {
   const row = await db
     .selectFrom('page')
-    .select((e) => [e.fn.max('created_at').as('written'), e.fn.max('delivered_at').as('delivered')])
+    .select('id')
+    .where('incident_id', '=', incidentId)
     .where(sql<boolean>`starts_with(dedupe_key, ${keyPrefix})`)
-    .executeTakeFirstOrThrow();
-  return { lastWrittenAt: row.written?.getTime(), reached: row.delivered !== null };
+    .where('state', '=', 'Delivered')
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 export interface PageFilter {
