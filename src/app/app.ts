@@ -42,6 +42,7 @@ import { escalationPorts } from './escalation.ts';
 import { checkHealth } from './health.ts';
 import { createLeftOutReader } from './left-out.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { acknowledgeLinks, openLinkKeys, pageLinks } from './links.ts';
 import { parseListen } from './listen.ts';
 import { openLogin, readNotes } from './login.ts';
 import { startLoop } from './loop.ts';
@@ -158,7 +159,9 @@ export async function startApp(options: AppOptions): Promise<App> {
       { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
-    const escalation = escalationPorts({ db, clock, catalog, publicUrl: config.publicUrl });
+    const escalation = escalationPorts({ db, clock, catalog });
+    const keys = await openLinkKeys(config, { db, clock, environment });
+    const deliver = pagesThrough(integrations.notify.pager, pageLinks(keys, config.publicUrl));
     const incidents = createIncidentService({ db, clock, escalation });
     const dispatching = dispatchPorts(catalog, policy, makeId);
     const organizationOf = organizationOfLabels(config);
@@ -202,11 +205,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         name: 'pages',
         every: 1_000,
         round: async () => {
-          const { delivered, retried, failed } = await deliverDue({
-            db,
-            clock,
-            deliver: pagesThrough(integrations.notify.pager),
-          });
+          const { delivered, retried, failed } = await deliverDue({ db, clock, deliver });
           observer.pages({ delivered, retried, failed });
           return delivered + retried + failed > 0;
         },
@@ -267,7 +266,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           clock,
           organizationOf: organizationOfLabels(config),
         }),
-        onCall: onCallModel({ catalog, clock }),
+        onCall: onCallModel({ catalog, clock, keys }),
         intake: {
           accept: async (delivery) => {
             await intake.accept(delivery);
@@ -275,6 +274,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           },
         },
         ...commandPorts(runs, incidents, explainer),
+        acknowledgeLinks: acknowledgeLinks({ db, clock, keys, incidents }),
         ...(drills ? { drills } : {}),
         catalog,
         wakeup,

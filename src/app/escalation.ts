@@ -17,9 +17,8 @@ export function escalationPorts(ports: {
   db: Database;
   clock: Clock;
   catalog: Pick<Catalog, 'resources'>;
-  publicUrl: string | undefined;
 }): EscalationPorts {
-  const { db, clock, catalog, publicUrl } = ports;
+  const { db, clock, catalog } = ports;
   return {
     db,
     clock,
@@ -40,10 +39,7 @@ export function escalationPorts(ports: {
       const onCall = schedule && onCallAt(schedule.spec, at);
       return { receivers: onCall ? [onCall.person] : [] };
     },
-    page: async (tx, page, now) => {
-      const link = publicUrl === undefined ? '' : `\n${publicUrl.replace(/\/+$/, '')}/incidents/${page.incidentId}`;
-      return (await createPage(tx, { ...page, body: `${page.body}${link}` }, now)).entries;
-    },
+    page: async (tx, page, now) => (await createPage(tx, page, now)).entries,
     reached: deliveredBegunWith,
   };
 }

@@ -124,17 +124,18 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
 export function addOnCall(program: Command, { io, finish }: ProgramContext): void {
   const onCall = program
     .command('on-call')
-    .summary('export who is on call as a calendar')
+    .summary('who is on call, as a calendar')
     .description('Works with on-call schedules; get on-call and describe on-call show them.');
-  remote(
-    onCall
-      .command('export')
-      .summary('print a schedule as iCalendar')
-      .description('Prints the shifts of four months as iCalendar, for any calendar program.'),
+  const verb = (name: string, summary: string, description: string) =>
+    remote(onCall.command(name).summary(summary).description(description))
+      .argument('<name>', 'name of the schedule')
+      .option('--person <name>', "only this person's shifts")
+      .option('--organization <name>', 'whose schedule, where several have the name');
+  verb(
+    'export',
+    'print a schedule as iCalendar',
+    'Prints the shifts of four months as iCalendar, for any calendar program.',
   )
-    .argument('<name>', 'name of the schedule')
-    .option('--person <name>', "only this person's shifts")
-    .option('--organization <name>', 'whose schedule, where several have the name')
     .addHelpText(
       'after',
       examples(
@@ -144,6 +145,18 @@ export function addOnCall(program: Command, { io, finish }: ProgramContext): voi
     )
     .action(async (name: string, flags) =>
       finish(await (await import('./on-call.ts')).exportCalendar(name, flags, io)),
+    );
+  verb(
+    'feed',
+    'print the address at which a calendar program follows a schedule',
+    'Prints an address that needs no login: whoever has it can read the calendar.',
+  )
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre on-call feed sre --person mira', 'subscribe to it in the calendar of the phone']),
+    )
+    .action(async (name: string, flags) =>
+      finish(await (await import('./on-call.ts')).calendarFeed(name, flags, io)),
     );
 }
 

@@ -56,12 +56,12 @@ const policy: { name: string; steps: EscalationStep[] } = {
 };
 
 /** A replica as it starts: it has seen no clock yet. */
-function replica(declared: typeof policy | undefined = policy, own = clock): EscalationPorts {
+function replica(declared: typeof policy | null = policy, own = clock): EscalationPorts {
   return {
     db: database.db,
     clock: own,
     stopwatch: createStopwatch(own),
-    policyOf: () => declared,
+    policyOf: () => declared ?? undefined,
     receiversOf: (target) =>
       'receiver' in target
         ? { receivers: [target.receiver] }
@@ -198,7 +198,7 @@ test('nobody on call, or no policy at all: the default receiver is told, and the
   await sql`TRUNCATE incident`.execute(database.db);
   told = [];
   await open();
-  await passes(16 * minute, replica(undefined));
+  await passes(16 * minute, replica(null));
   assert.deepEqual(who(), ['default']);
 });
 

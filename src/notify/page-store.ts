@@ -96,6 +96,11 @@ export async function deliveredBegunWith(db: Queryable, incidentId: string, keyP
   return row !== undefined;
 }
 
+export async function getPage(db: Queryable, id: string): Promise<Page | undefined> {
+  const row = await db.selectFrom('page').selectAll().where('id', '=', id).executeTakeFirst();
+  return row && pageOf(row);
+}
+
 export interface PageFilter {
   state?: Page['state'];
   incidentId?: string;
