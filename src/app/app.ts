@@ -49,7 +49,7 @@ import { startLoop } from './loop.ts';
 import { createObserver } from './observer.ts';
 import { onCallModel } from './on-call.ts';
 import type { Environment } from './options.ts';
-import { pagesThrough, toDefaultReceiver } from './paging.ts';
+import { pagesThrough, toWhoIsCalledFirst } from './paging.ts';
 import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
 import { createRecordCheck } from './record-check.ts';
@@ -138,6 +138,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     });
     life.onStop('catalog', () => catalog.stop());
 
+    const { pager } = integrations.notify;
+    const reach = (person: string) => pager?.receiversOf(person) ?? [];
+    const escalation = escalationPorts({ db, clock, catalog, reach });
+    const keys = await openLinkKeys(config, { db, clock, environment });
+    const deliver = pagesThrough(pager, pageLinks(keys, config.publicUrl));
+    const createPage = toWhoIsCalledFirst(escalation);
+
     const wakeup = createWakeup();
     const policy = policyOf(config);
     const observer = createObserver({ metrics, log, tracing, clock, wakeup });
@@ -150,7 +157,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         newId: makeId,
         compile: catalog.compile,
         context: (run) => readContext(db, run),
-        onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, toDefaultReceiver),
+        onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, createPage),
         observe: observer.entry,
         onError: (runId, error) => onError(runId === undefined ? 'engine' : 'run', error),
         confirmFiring: config.policy.confirmFiring ? 'Required' : 'WhenPossible',
@@ -159,9 +166,6 @@ export async function startApp(options: AppOptions): Promise<App> {
       { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
-    const escalation = escalationPorts({ db, clock, catalog });
-    const keys = await openLinkKeys(config, { db, clock, environment });
-    const deliver = pagesThrough(integrations.notify.pager, pageLinks(keys, config.publicUrl));
     const incidents = createIncidentService({ db, clock, escalation });
     const dispatching = dispatchPorts(catalog, policy, makeId);
     const organizationOf = organizationOfLabels(config);
@@ -252,6 +256,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
     life.onStop('record check', () => recordCheck.stop());
 
+    const paging = pager && { reach, publicUrl: config.publicUrl };
+    const healthPorts = { database, integrations: integrations.all, catalog, clock, paging };
     const drills = options.drills?.(db);
     if (drills) life.onStop('drills', () => drills.stop());
     const tokens = [...(await readTokens(config, environment)), ...(options.extraTokens ?? [])];
@@ -279,7 +285,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         catalog,
         wakeup,
         health: {
-          check: (signal) => checkHealth({ database, integrations: integrations.all, catalog, clock }, signal),
+          check: (signal) => checkHealth(healthPorts, signal),
         },
       },
       {

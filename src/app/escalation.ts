@@ -17,8 +17,10 @@ export function escalationPorts(ports: {
   db: Database;
   clock: Clock;
   catalog: Pick<Catalog, 'resources'>;
+  /** The receivers by which a person is reached. */
+  reach: (person: string) => readonly string[];
 }): EscalationPorts {
-  const { db, clock, catalog } = ports;
+  const { db, clock, catalog, reach } = ports;
   return {
     db,
     clock,
@@ -36,8 +38,12 @@ export function escalationPorts(ports: {
     receiversOf: (target, organization, at) => {
       if ('receiver' in target) return { receivers: [target.receiver] };
       const schedule = scheduleOf(catalog, target.schedule, organization);
-      const onCall = schedule && onCallAt(schedule.spec, at);
-      return { receivers: onCall ? [onCall.person] : [] };
+      if (!schedule) return { receivers: [], gap: `There is no on-call schedule ${target.schedule}.` };
+      const onCall = onCallAt(schedule.spec, at);
+      if (!onCall) return { receivers: [], gap: `Nobody is on call in ${target.schedule}.` };
+      const receivers = reach(onCall.person);
+      if (receivers.length > 0) return { receivers };
+      return { receivers, gap: `${onCall.person} is on call in ${target.schedule} and has no receiver.` };
     },
     page: async (tx, page, now) => (await createPage(tx, page, now)).entries,
     reached: deliveredBegunWith,

@@ -38,17 +38,23 @@ export async function insertPage(tx: Tx, page: Page): Promise<{ page: Page; crea
 
 /**
  * Takes pages that are due, the longest due first, by counting the attempt and moving the next one to `claimedUntil`
- * before anything is sent: after a crash in the middle a page is sent once more, and only then.
+ * before anything is sent: after a crash in the middle a page is sent once more, and only then. One that is due later
+ * than any wait is long was written before the machine's clock was set back, and is due now.
  */
 export async function claimPages(
   db: Queryable,
-  options: { now: number; claimedUntil: number; limit: number },
+  options: { now: number; claimedUntil: number; longestWait: number; limit: number },
 ): Promise<Page[]> {
   const due = db
     .selectFrom('page')
     .select('id')
     .where('state', '=', 'Pending')
-    .where('next_attempt_at', '<=', new Date(options.now))
+    .where((e) =>
+      e.or([
+        e('next_attempt_at', '<=', new Date(options.now)),
+        e('next_attempt_at', '>', new Date(options.now + options.longestWait)),
+      ]),
+    )
     .orderBy('next_attempt_at')
     .limit(options.limit)
     .forUpdate()

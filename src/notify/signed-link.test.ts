@@ -17,7 +17,7 @@ test('a token says what was signed, fits into a path, and is the same each time'
   fc.assert(
     fc.property(claim, (said) => {
       const token = signClaim(keys.acknowledge, said);
-      assert.deepEqual(readClaim(keys.acknowledge, token), said);
+      assert.deepEqual(readClaim(keys.acknowledge, token), { ...said });
       assert.equal(signClaim(keys.acknowledge, said), token);
       assert.match(token, /^[\w.-]{1,250}$/);
     }),
