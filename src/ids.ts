@@ -20,3 +20,9 @@ export function newId(now: number): string {
   }
   return text;
 }
+
+/** When an id was made, by the clock of the machine that made it: ms since the epoch. */
+export function timeOfId(id: string): number {
+  // Ten digits are 50 bits: two that are zero, and the milliseconds.
+  return [...id.slice(0, 10)].reduce((value, digit) => value * 32 + alphabet.indexOf(digit), 0);
+}

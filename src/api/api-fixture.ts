@@ -14,6 +14,7 @@ import { type ApiOptions, createApi } from './api.ts';
 import type { Api } from './fastify.ts';
 import { openApiDocument } from './openapi.ts';
 import type {
+  Acknowledgement,
   AlertSummary,
   ApiPorts,
   DeadLetterSummary,
@@ -322,6 +323,8 @@ export interface Fixture {
   /** Every command that arrived, as `verb id actor`. */
   commands: string[];
   refreshed: string[];
+  /** What the link in a page leads to, by its token. */
+  links: Map<string, Acknowledgement>;
   /** What the next call of intake or a command throws. */
   fail: { intake?: Error; command?: Error };
 }
@@ -340,6 +343,7 @@ export function createFixture(): Fixture {
     deliveries: [],
     commands: [],
     refreshed: [],
+    links: new Map(),
     fail: {},
   };
   const did = (...words: (string | undefined)[]) => {
@@ -385,6 +389,10 @@ export function createFixture(): Fixture {
       ...schedules,
       shifts: async (name, organization, { from, to }) =>
         (await schedules.find(name, organization)) && [{ person: 'mira', by: 'week', from, to }],
+      feedPath: async (name, organization) =>
+        (await schedules.find(name, organization)) && `/calendars/${name}/the-token.ics`,
+      feed: async ({ name }, token, person) =>
+        token === 'the-token.ics' ? `BEGIN:VCALENDAR\r\nX-OF:${name} ${person ?? ''}\r\n` : undefined,
       calendar: async (name, organization, person) =>
         (await schedules.find(name, organization)) && `BEGIN:VCALENDAR\r\nX-OF:${name} ${person ?? ''}\r\n`,
     },
@@ -394,7 +402,22 @@ export function createFixture(): Fixture {
     incidentCommands: {
       acknowledge: async (id, actor, comment) => did('acknowledge', id, actor.id, comment),
       resolve: async (id, actor, resolution) => did('resolve', id, actor.id, resolution),
+      escalate: async (id, actor, comment) => did('escalate', id, actor.id, comment),
       note: async (id, actor, text) => did('note', id, actor.id, text),
+    },
+    acknowledgeLinks: {
+      look: async (token) => {
+        if (f.fail.command) throw f.fail.command;
+        return f.links.get(token) ?? { state: 'Unknown' };
+      },
+      acknowledge: async (token) => {
+        const link = f.links.get(token);
+        if (link?.state !== 'Open') return { done: false, now: link ?? { state: 'Unknown' } };
+        did('acknowledge', link.about.id, `receiver/${link.receiver}`);
+        const now = { state: 'Acknowledged' as const, about: link.about, by: `receiver/${link.receiver}`, at };
+        f.links.set(token, now);
+        return { done: true, now };
+      },
     },
     runCommands: {
       start: async (request) => {

@@ -18,6 +18,7 @@ const optional = <T extends Parameters<typeof Type.Object>[0]>(properties: T, de
   Type.Union([Type.Object(properties, { ...closed, description }), Type.Null()], { description });
 
 const Acknowledge = optional({ comment: maybe(comment('Why, or what you are about to do.')) }, 'Acknowledging.');
+const Escalate = optional({ comment: maybe(comment('What you need.')) }, 'Asking for help.');
 const Resolve = Type.Object({ resolution: comment('What the cause was and what ended it.') }, closed);
 const Note = Type.Object({ text: comment('The note.') }, closed);
 const Vote = optional(
@@ -100,6 +101,26 @@ function incidentCommands(app: Api, ports: ApiPorts): void {
       return command(keys, request, reply, async () => {
         await visible(id, actor);
         await commands.acknowledge(id, actor, request.body?.comment);
+        return answer(id, actor);
+      });
+    },
+  );
+
+  const escalate = about(
+    'escalateIncident',
+    'Asks for help: pages the next step of the escalation policy now',
+    'incidents',
+    'incident.act',
+  );
+  app.post(
+    '/api/v1/incidents/:id/escalate',
+    { ...escalate, schema: { ...escalate.schema, params: IdParameter, body: Escalate, response: answers(Incident) } },
+    (request, reply) => {
+      const actor = actorOf(request);
+      const { id } = request.params;
+      return command(keys, request, reply, async () => {
+        await visible(id, actor);
+        await commands.escalate(id, actor, request.body?.comment);
         return answer(id, actor);
       });
     },

@@ -34,6 +34,8 @@ declare module 'fastify' {
     delivery?: boolean;
     /** True for the doors of people who are not known yet: few requests a minute are let through. */
     login?: boolean;
+    /** True where the path holds a secret: it is not repeated, not even in an error. */
+    secretPath?: boolean;
     /** What is read here that not everybody may: who read it is put on record. */
     sensitive?: string;
   }

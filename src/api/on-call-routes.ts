@@ -23,6 +23,7 @@ const whose = {
     }),
   ),
 };
+const person = maybe(Type.String({ description: "Only this person's.", maxLength: 63 }));
 const moment = (description: string) => Type.String({ format: 'date-time', description });
 
 const presentOnCall = (onCall: OnCallSummary) => ({
@@ -39,6 +40,7 @@ function known<T>(schedule: T | undefined, name: string): T {
 }
 
 export function onCallRoutes(app: Api, onCall: OnCalls, clock: Clock): void {
+  feedRoutes(app, onCall);
   app.get(
     '/api/v1/on-call',
     {
@@ -117,7 +119,7 @@ export function onCallRoutes(app: Api, onCall: OnCalls, clock: Clock): void {
         tags: ['on-call'],
         params: Schedule,
         querystring: Type.Object(
-          { ...whose, person: maybe(Type.String({ description: "Only this person's.", maxLength: 63 })) },
+          { ...whose, person },
           { additionalProperties: false },
         ),
         response: {
@@ -133,6 +135,58 @@ export function onCallRoutes(app: Api, onCall: OnCalls, clock: Clock): void {
         .type('text/calendar; charset=utf-8')
         .header('content-disposition', `attachment; filename="${schedule.replaceAll(/[^\w.-]/g, '_')}.ics"`)
         .send(known(text, schedule));
+    },
+  );
+}
+
+/** Calendar programs send no header and no cookie: an address that cannot be guessed stands for both. */
+function feedRoutes(app: Api, onCall: OnCalls): void {
+  app.get(
+    '/api/v1/on-call/:schedule/feed',
+    {
+      config: { access: 'read', sensitive: 'the address of an on-call calendar' },
+      schema: {
+        operationId: 'getCalendarFeed',
+        summary: 'Where a calendar program gets the schedule, without logging in',
+        tags: ['on-call'],
+        params: Schedule,
+        querystring: Type.Object(whose, { additionalProperties: false }),
+        response: answers(
+          Type.Object({
+            path: Type.String({
+              description:
+                'Path of this server. Whoever has it can read the calendar until the key of links is replaced; add person=<name> for one person only.',
+            }),
+          }),
+        ),
+      },
+    },
+    async (request) => {
+      const { schedule } = request.params;
+      const slice = sliceOf(actorOf(request), request.query.organization);
+      return { path: known(await onCall.feedPath(schedule, slice), schedule) };
+    },
+  );
+
+  app.get(
+    '/calendars/:schedule/:token',
+    {
+      config: { access: 'public', login: true, secretPath: true },
+      schema: {
+        hide: true,
+        params: Type.Object({ schedule: Type.String({ maxLength: 253 }), token: Type.String({ maxLength: 64 }) }),
+        querystring: Type.Object({ organization: whose.organization, person }, { additionalProperties: false }),
+      },
+    },
+    async (request, reply) => {
+      const { schedule: name, token } = request.params;
+      const { organization, person } = request.query;
+      const text = await onCall.feed({ name, organization }, token, person);
+      if (text === undefined)
+        throw new CatalystError('NotFound', 'There is no calendar at this address.', {
+          hint: 'Get the address anew with: catalyst-sre on-call feed NAME',
+        });
+      return reply.type('text/calendar; charset=utf-8').send(text);
     },
   );
 }

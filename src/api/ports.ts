@@ -214,6 +214,14 @@ export interface OnCalls extends ReadModel<OnCallSummary, Record<never, never>, 
     organization: string | undefined,
     range: { from: number; to: number },
   ): Promise<readonly OnCallShift[] | undefined>;
+  /** The path at which calendar programs, which cannot log in, get it: whoever has it can read it. */
+  feedPath(name: string, organization: string | undefined): Promise<string | undefined>;
+  /** The calendar behind such a path; undefined where the token is not that of the schedule, or there is none. */
+  feed(
+    schedule: { name: string; organization: string | undefined },
+    token: string,
+    person: string | undefined,
+  ): Promise<string | undefined>;
   /** As iCalendar; with `person` only theirs. */
   calendar(name: string, organization: string | undefined, person: string | undefined): Promise<string | undefined>;
 }
@@ -236,6 +244,28 @@ export interface IncidentCommands {
   acknowledge(id: string, actor: Actor, comment: string | undefined): Promise<void>;
   resolve(id: string, actor: Actor, resolution: string): Promise<void>;
   note(id: string, actor: Actor, text: string): Promise<void>;
+  /** Pages the next step of the incident's policy now. */
+  escalate(id: string, actor: Actor, comment: string | undefined): Promise<void>;
+}
+
+/** What the link in a page leads to. Times are ms since the epoch. */
+export type Acknowledgement =
+  /** Forged, cut off, or signed with another key. */
+  | { state: 'Unknown' }
+  | { state: 'Expired' }
+  | { state: 'Open'; about: AcknowledgedIncident; receiver: string }
+  | { state: 'Acknowledged' | 'Resolved'; about: AcknowledgedIncident; by: string; at: number };
+export interface AcknowledgedIncident {
+  id: string;
+  title: string;
+  severity: string;
+  openedAt: number;
+}
+/** The links in pages: whoever was paged acknowledges without logging in. */
+export interface AcknowledgeLinks {
+  look(token: string): Promise<Acknowledgement>;
+  /** `done` when it is this link that acknowledged; `now` is how it stands afterwards. */
+  acknowledge(token: string): Promise<{ done: boolean; now: Acknowledgement }>;
 }
 
 export interface StartRun {
@@ -364,6 +394,7 @@ export interface ApiPorts {
   approvals: Approvals;
   pages: Pages;
   incidentCommands: IncidentCommands;
+  acknowledgeLinks: AcknowledgeLinks;
   runCommands: RunCommands;
   explainer: Explainer;
   /** Absent: no drill can be started over this server. */

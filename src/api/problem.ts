@@ -11,7 +11,10 @@ export const problemType = 'application/problem+json; charset=utf-8';
 /** Seconds a caller may wait before it tries again what was Unavailable. */
 const retryAfterSeconds = 5;
 
-export function problemOf(error: CatalystError, request: { url: string; id: string }): ProblemView {
+export function problemOf(
+  error: CatalystError,
+  request: Pick<FastifyRequest, 'url' | 'id' | 'routeOptions'>,
+): ProblemView {
   return {
     type: `urn:catalyst-sre:error:${error.code}`,
     title: error.code.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' '),
@@ -19,11 +22,16 @@ export function problemOf(error: CatalystError, request: { url: string; id: stri
     code: error.code,
     detail: scrub(error.message),
     ...(error.hint === undefined ? {} : { hint: scrub(error.hint) }),
-    // Without the query: it may hold what somebody put there by mistake.
-    instance: request.url.split('?', 1)[0] ?? '/',
+    instance: pathOf(request),
     requestId: request.id,
     ...(Object.keys(error.details).length === 0 ? {} : { details: JSON.parse(scrub(JSON.stringify(error.details))) }),
   };
+}
+
+/** Without the query: it may hold what somebody put there by mistake. */
+function pathOf({ url, routeOptions }: Pick<FastifyRequest, 'url' | 'routeOptions'>): string {
+  if (routeOptions.config?.secretPath) return routeOptions.url ?? '/';
+  return url.split('?', 1)[0] ?? '/';
 }
 
 /** Any thrown thing as one of our errors. What nobody foresaw is Internal, and its message stays in the log. */

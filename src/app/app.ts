@@ -42,13 +42,14 @@ import { escalationPorts } from './escalation.ts';
 import { checkHealth } from './health.ts';
 import { createLeftOutReader } from './left-out.ts';
 import { createLifecycle } from './lifecycle.ts';
+import { acknowledgeLinks, openLinkKeys, pageLinks } from './links.ts';
 import { parseListen } from './listen.ts';
 import { openLogin, readNotes } from './login.ts';
 import { startLoop } from './loop.ts';
 import { createObserver } from './observer.ts';
 import { onCallModel } from './on-call.ts';
 import type { Environment } from './options.ts';
-import { pagesThrough, toDefaultReceiver } from './paging.ts';
+import { pagesThrough, toWhoIsCalledFirst } from './paging.ts';
 import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
 import { createRecordCheck } from './record-check.ts';
@@ -137,6 +138,13 @@ export async function startApp(options: AppOptions): Promise<App> {
     });
     life.onStop('catalog', () => catalog.stop());
 
+    const { pager } = integrations.notify;
+    const reach = (person: string) => pager?.receiversOf(person) ?? [];
+    const escalation = escalationPorts({ db, clock, catalog, reach });
+    const keys = await openLinkKeys(config, { db, clock, environment });
+    const deliver = pagesThrough(pager, pageLinks(keys, config.publicUrl));
+    const createPage = toWhoIsCalledFirst(escalation);
+
     const wakeup = createWakeup();
     const policy = policyOf(config);
     const observer = createObserver({ metrics, log, tracing, clock, wakeup });
@@ -149,7 +157,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         newId: makeId,
         compile: catalog.compile,
         context: (run) => readContext(db, run),
-        onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, toDefaultReceiver),
+        onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, createPage),
         observe: observer.entry,
         onError: (runId, error) => onError(runId === undefined ? 'engine' : 'run', error),
         confirmFiring: config.policy.confirmFiring ? 'Required' : 'WhenPossible',
@@ -158,7 +166,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
-    const incidents = createIncidentService({ db, clock });
+    const incidents = createIncidentService({ db, clock, escalation });
     const dispatching = dispatchPorts(catalog, policy, makeId);
     const organizationOf = organizationOfLabels(config);
     const confirmFiring = config.policy.confirmFiring ? 'Required' : 'WhenPossible';
@@ -201,11 +209,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         name: 'pages',
         every: 1_000,
         round: async () => {
-          const { delivered, retried, failed } = await deliverDue({
-            db,
-            clock,
-            deliver: pagesThrough(integrations.notify.pager),
-          });
+          const { delivered, retried, failed } = await deliverDue({ db, clock, deliver });
           observer.pages({ delivered, retried, failed });
           return delivered + retried + failed > 0;
         },
@@ -225,8 +229,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         ...everyLoop,
         name: 'escalations',
         every: 1_000,
-        round: async () =>
-          (await escalateDue(escalationPorts({ db, clock, catalog, publicUrl: config.publicUrl }))) > 0,
+        round: async () => (await escalateDue(escalation)) > 0,
       }),
       startLoop({
         ...everyLoop,
@@ -253,6 +256,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
     life.onStop('record check', () => recordCheck.stop());
 
+    const paging = pager && { reach, publicUrl: config.publicUrl };
+    const healthPorts = { database, integrations: integrations.all, catalog, clock, paging };
     const drills = options.drills?.(db);
     if (drills) life.onStop('drills', () => drills.stop());
     const tokens = [...(await readTokens(config, environment)), ...(options.extraTokens ?? [])];
@@ -267,7 +272,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           clock,
           organizationOf: organizationOfLabels(config),
         }),
-        onCall: onCallModel({ catalog, clock }),
+        onCall: onCallModel({ catalog, clock, keys }),
         intake: {
           accept: async (delivery) => {
             await intake.accept(delivery);
@@ -275,11 +280,12 @@ export async function startApp(options: AppOptions): Promise<App> {
           },
         },
         ...commandPorts(runs, incidents, explainer),
+        acknowledgeLinks: acknowledgeLinks({ db, clock, keys, incidents }),
         ...(drills ? { drills } : {}),
         catalog,
         wakeup,
         health: {
-          check: (signal) => checkHealth({ database, integrations: integrations.all, catalog, clock }, signal),
+          check: (signal) => checkHealth(healthPorts, signal),
         },
       },
       {

@@ -40,6 +40,9 @@ export function commandPorts(
       resolve: async (incidentId, actor, reason) => {
         await incidents.resolve({ incidentId, actor: actor.id, reason });
       },
+      escalate: async (incidentId, actor, comment) => {
+        await incidents.escalate({ incidentId, actor: actor.id, comment });
+      },
       note: async (incidentId, actor, text) => {
         await incidents.note({ incidentId, actor: actor.id, text });
       },

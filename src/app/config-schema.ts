@@ -288,11 +288,17 @@ export function configSchema<I extends TObject>(integrations: I) {
       }),
       publicUrl: maybe(
         Type.String({
-          description: 'Address under which people reach it, for links in pages.',
+          description: 'Address under which people reach it. Without it pages have no links, and nobody can acknowledge by one.',
           pattern: '^https?://[^\\s@]+$',
           maxLength: 2048,
           examples: ['https://sre.example'],
         }),
+      ),
+      linkKeyFile: maybe(
+        file(
+          'File with the key that signs the links in pages and the addresses of on-call calendars, at least 32 characters; another key makes all of them worthless. Without one the database keeps a key for all replicas.',
+          '/etc/catalyst-sre/link-key',
+        ),
       ),
       dataDir: Type.String({
         description: 'Folder for the embedded database and working copies.',

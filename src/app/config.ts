@@ -4,6 +4,7 @@ import { misplacedRole, wrongRule } from '../api/session/claims.ts';
 import { parseDuration } from '../catalog/duration.ts';
 import type { Problem } from '../catalog/resource.ts';
 import { CatalystError } from '../errors.ts';
+import type { NotifyConfig } from '../integrations/notify/schema.ts';
 import { checkDocument, readText } from './check-document.ts';
 import { type Config, configSchema } from './config-schema.ts';
 import { type Complaint, nameOf } from './schema-problems.ts';
@@ -71,7 +72,7 @@ function crossChecks(config: Config): Complaint[] {
     const wrong = misplacedRole(token);
     if (wrong !== undefined) say(['tokens', i, 'role'], wrong);
   }
-  for (const [path, sentence] of loginComplaints(config)) say(path, sentence);
+  for (const [path, sentence] of [...loginComplaints(config), ...pagingComplaints(config)]) say(path, sentence);
   for (const [i, grant] of (config.login.oidc?.grants ?? []).entries())
     organization(['login', 'oidc', 'grants', i], grant.organization);
   // Signs of life come three times in this time: more often than each second is load, and a busy moment would look like death.
@@ -92,6 +93,19 @@ function crossChecks(config: Config): Complaint[] {
 /** True for `host:port` of a loopback address, where nobody else can listen in on plain HTTP. */
 export function thisMachine(hostAndPort: string): boolean {
   return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/.test(hostAndPort);
+}
+
+/** A person's receiver that is missing would be found out in the night. */
+function pagingComplaints({ integrations }: Config): [(string | number)[], string][] {
+  const { notify } = (integrations ?? {}) as { notify?: NotifyConfig };
+  const known = Object.keys(notify?.receivers ?? {});
+  return Object.entries(notify?.people ?? {}).flatMap(([person, receivers]) =>
+    receivers.flatMap((receiver, i): [(string | number)[], string][] =>
+      known.includes(receiver)
+        ? []
+        : [[['integrations', 'notify', 'people', person, i], `There is no receiver "${receiver}" under "receivers".`]],
+    ),
+  );
 }
 
 function loginComplaints({ login, publicUrl, listen }: Config): [(string | number)[], string][] {

@@ -6,9 +6,10 @@ import type { Clock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import type { EscalationPorts } from '../incident/escalation.ts';
 import { policyFor } from '../incident/escalation-decision.ts';
+import { createStopwatch } from '../incident/response-stopwatch.ts';
 import { createPage } from '../notify/notify.ts';
 import { onCallAt } from '../notify/on-call.ts';
-import { pagesBegunWith } from '../notify/page-store.ts';
+import { deliveredBegunWith } from '../notify/page-store.ts';
 import { scheduleOf } from './on-call.ts';
 import { defaultReceiver } from './paging.ts';
 
@@ -16,12 +17,14 @@ export function escalationPorts(ports: {
   db: Database;
   clock: Clock;
   catalog: Pick<Catalog, 'resources'>;
-  publicUrl: string | undefined;
+  /** The receivers by which a person is reached. */
+  reach: (person: string) => readonly string[];
 }): EscalationPorts {
-  const { db, clock, catalog, publicUrl } = ports;
+  const { db, clock, catalog, reach } = ports;
   return {
     db,
     clock,
+    stopwatch: createStopwatch(clock),
     defaultReceiver,
     policyOf: (incident) => {
       const policy = policyFor(catalog.resources<EscalationPolicy>(escalationPolicyKind), incident);
@@ -33,15 +36,16 @@ export function escalationPorts(ports: {
       );
     },
     receiversOf: (target, organization, at) => {
-      if ('receiver' in target) return [target.receiver];
+      if ('receiver' in target) return { receivers: [target.receiver] };
       const schedule = scheduleOf(catalog, target.schedule, organization);
-      const onCall = schedule && onCallAt(schedule.spec, at);
-      return onCall ? [onCall.person] : [];
+      if (!schedule) return { receivers: [], gap: `There is no on-call schedule ${target.schedule}.` };
+      const onCall = onCallAt(schedule.spec, at);
+      if (!onCall) return { receivers: [], gap: `Nobody is on call in ${target.schedule}.` };
+      const receivers = reach(onCall.person);
+      if (receivers.length > 0) return { receivers };
+      return { receivers, gap: `${onCall.person} is on call in ${target.schedule} and has no receiver.` };
     },
-    page: async (tx, page, now) => {
-      const link = publicUrl === undefined ? '' : `\n${publicUrl.replace(/\/+$/, '')}/incidents/${page.incidentId}`;
-      return (await createPage(tx, { ...page, body: `${page.body}${link}` }, now)).entries;
-    },
-    pagesOf: pagesBegunWith,
+    page: async (tx, page, now) => (await createPage(tx, page, now)).entries,
+    reached: deliveredBegunWith,
   };
 }

@@ -1,5 +1,6 @@
 import type { HealthCheck } from '../api/ports.ts';
 import type { Catalog } from '../catalog/catalog.ts';
+import { type OnCallSchedule, onCallScheduleKind } from '../catalog/kinds/on-call-schedule.ts';
 import type { Clock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import { messageOf } from '../errors.ts';
@@ -8,8 +9,10 @@ import type { Integration } from '../integrations/contract.ts';
 export interface HealthPorts {
   database: OpenDatabase;
   integrations: readonly Integration[];
-  catalog: Pick<Catalog, 'problems' | 'all'>;
+  catalog: Pick<Catalog, 'problems' | 'all' | 'resources'>;
   clock: Clock;
+  /** Undefined where nobody can be paged at all. */
+  paging: { reach(person: string): readonly string[]; publicUrl: string | undefined } | undefined;
 }
 
 /**
@@ -20,7 +23,7 @@ export async function checkHealth(
   ports: HealthPorts,
   signal: AbortSignal,
 ): Promise<{ ready: boolean; checks: HealthCheck[] }> {
-  const { database, integrations, catalog, clock } = ports;
+  const { database, integrations, catalog, clock, paging } = ports;
   const ready = await database.ping().then(
     () => ({ name: 'database', healthy: true, sentence: 'The database answers.' }),
     (error) => ({ name: 'database', healthy: false, sentence: messageOf(error) }),
@@ -37,5 +40,30 @@ export async function checkHealth(
         ? `${catalog.all().length} runbooks are loaded.`
         : `${errors} documents are wrong; their last good versions serve.`,
   };
-  return { ready: ready.healthy, checks: [ready, documents, ...(await Promise.all(systems))] };
+  const people = paging ? [onCallCheck(catalog, paging.reach), linkCheck(paging.publicUrl)] : [];
+  return { ready: ready.healthy, checks: [ready, documents, ...people, ...(await Promise.all(systems))] };
+}
+
+/** Whoever takes turns can be reached: found out in the office, not in the night. */
+function onCallCheck(catalog: Pick<Catalog, 'resources'>, reach: (person: string) => readonly string[]): HealthCheck {
+  const name = 'on-call';
+  const schedules = catalog.resources<OnCallSchedule>(onCallScheduleKind);
+  if (schedules.length === 0)
+    return { name, healthy: true, sentence: 'No OnCallSchedule is declared; the default receiver is paged.' };
+  const everybody = schedules.flatMap(({ spec }) => [
+    ...spec.rotations.flatMap(({ people }) => people),
+    ...(spec.overrides ?? []).map(({ person }) => person),
+  ]);
+  const people = [...new Set(everybody)].sort();
+  const lost = people.filter((person) => reach(person).length === 0);
+  if (lost.length === 0) return { name, healthy: true, sentence: `${people.length} people take turns.` };
+  const sentence = `${lost.join(', ')} ${lost.length === 1 ? 'has' : 'have'} no receiver under integrations.notify; the default receiver is paged instead.`;
+  return { name, healthy: false, sentence };
+}
+
+function linkCheck(publicUrl: string | undefined): HealthCheck {
+  const name = 'page links';
+  if (publicUrl !== undefined) return { name, healthy: true, sentence: `Pages link to ${publicUrl}.` };
+  const sentence = 'Pages have no links, and nobody can acknowledge by one: publicUrl is not set.';
+  return { name, healthy: false, sentence };
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { OnCallSchedule, OnCallScheduleSpec } from '../catalog/kinds/on-call-schedule.ts';
 import type { Kind, Resource } from '../catalog/resource.ts';
 import { VirtualClock } from '../clock.ts';
+import { linkKeysOf } from '../notify/signed-link.ts';
 import { onCallModel } from './on-call.ts';
 
 const spec: OnCallScheduleSpec = {
@@ -26,7 +27,7 @@ const schedule = (name: string, organization?: string, people = ['mira', 'jo']):
 function modelOf(documents: OnCallSchedule[]) {
   const clock = new VirtualClock(Date.parse('2026-01-06T00:00:00Z'));
   const catalog = { resources: <R extends Resource>(_kind: Kind) => documents as unknown as R[] };
-  return { clock, documents, model: onCallModel({ catalog, clock }) };
+  return { clock, documents, model: onCallModel({ catalog, clock, keys: linkKeysOf('a secret of the test') }) };
 }
 
 test("an Organization's own schedule goes before the Sovereign's of the same name", async () => {

@@ -6,10 +6,12 @@ import type { Clock } from '../clock.ts';
 import type { Json } from '../integrations/contract.ts';
 import { type OnCall, onCallFrom, shiftsBetween } from '../notify/on-call.ts';
 import { calendarOf } from '../notify/on-call-calendar.ts';
+import { calendarToken, isCalendarToken, type LinkKeys } from '../notify/signed-link.ts';
 
 type Schedules = Pick<Catalog, 'resources'>;
 
-export function onCallModel({ catalog, clock }: { catalog: Schedules; clock: Clock }): OnCalls {
+export function onCallModel(ports: { catalog: Schedules; clock: Clock; keys: LinkKeys }): OnCalls {
+  const { catalog, clock, keys } = ports;
   const lookUp = onCallLookUp();
   const summary = (schedule: OnCallSchedule): OnCallSummary => {
     const { metadata, provenance, spec } = schedule;
@@ -30,6 +32,8 @@ export function onCallModel({ catalog, clock }: { catalog: Schedules; clock: Clo
     // Who looks at the whole Sovereign sees those of every Organization, too.
     return schedule ?? (organization === undefined ? namedSo(catalog, name)[0] : undefined);
   };
+  const calendar = ({ metadata, provenance, spec }: OnCallSchedule, person: string | undefined) =>
+    calendarOf({ name: metadata.name, organization: provenance.organization, spec }, clock.now(), person);
   return {
     list: async ({ after, limit, organization }) => {
       const all = seenBy(catalog, organization);
@@ -48,9 +52,21 @@ export function onCallModel({ catalog, clock }: { catalog: Schedules; clock: Clo
     },
     calendar: async (name, organization, person) => {
       const schedule = found(name, organization);
+      return schedule && calendar(schedule, person);
+    },
+    feedPath: async (name, organization) => {
+      const schedule = found(name, organization);
       if (!schedule) return undefined;
-      const { metadata, provenance, spec } = schedule;
-      return calendarOf({ name: metadata.name, organization: provenance.organization, spec }, clock.now(), person);
+      const owner = schedule.provenance.organization;
+      const token = calendarToken(keys.calendar, { name, organization: owner });
+      const query = owner === undefined ? '' : `?organization=${encodeURIComponent(owner)}`;
+      return `/calendars/${encodeURIComponent(name)}/${token}.ics${query}`;
+    },
+    feed: async ({ name, organization }, word, person) => {
+      const token = word.replace(/\.ics$/, '');
+      if (!isCalendarToken(keys.calendar, token, { name, organization })) return undefined;
+      const schedule = namedSo(catalog, name).find(({ provenance }) => provenance.organization === organization);
+      return schedule && calendar(schedule, person);
     },
   };
 }

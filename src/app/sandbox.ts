@@ -102,6 +102,8 @@ async function configFor(
   };
   const wanted = {
     listen,
+    // Port 0 becomes another one, which nobody knows yet.
+    ...(thisMachine(listen) && !listen.endsWith(':0') ? { publicUrl: `http://${listen}` } : {}),
     dataDir,
     // A world made for it may be acted on: a real Sovereign begins with Suggest.
     sovereign: { name: 'pocket', mode: 'Automatic' },

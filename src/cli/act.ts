@@ -15,6 +15,7 @@ export interface ActFlags extends ConnectionFlags {
 const verbed: Readonly<Record<string, string>> = {
   acknowledge: 'acknowledged',
   resolve: 'resolved',
+  escalate: 'escalated',
   notes: 'noted',
   approve: 'approved',
   reject: 'rejected',

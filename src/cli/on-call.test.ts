@@ -23,6 +23,16 @@ test('describe on-call shows the rotations and the shifts to come', async () => 
   assert.match(out, /^Shifts:\n {2}FROM +TO +PERSON +BY\n {2}2\S+Z +2\S+Z +mira +week$/m);
 });
 
+test('on-call feed prints an address that needs no token, and says so', async () => {
+  const { code, out, err } = await t.cli(['on-call', 'feed', 'sre', '--person', 'mira']);
+  assert.equal(code, 0);
+  assert.equal(out, `${t.server}/calendars/sre/the-token.ics?person=mira\n`);
+  assert.match(err, /without logging in/);
+  const answer = await fetch(out.trim());
+  assert.equal(await answer.text(), 'BEGIN:VCALENDAR\r\nX-OF:sre mira\r\n');
+  assert.equal((await fetch(out.trim().replace('the-token', 'another'))).status, 404);
+});
+
 test('on-call export prints the calendar and nothing else', async () => {
   const { code, out, err } = await t.cli(['on-call', 'export', 'sre', '--person', 'mira']);
   assert.deepEqual([code, err], [0, '']);

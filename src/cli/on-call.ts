@@ -1,6 +1,6 @@
 /** Who is on call, as a calendar and as the shifts to come. */
 import type { Client, Item } from './client.ts';
-import type { ConnectionFlags } from './connection.ts';
+import { type ConnectionFlags, resolveConnection } from './connection.ts';
 import { connect } from './get.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
 import { renderTable } from './printers/table.ts';
@@ -17,6 +17,18 @@ export async function exportCalendar(name: string, flags: ScheduleFlags, io: Cli
   const calendar = await client.text(`/api/v1/on-call/${encodeURIComponent(name)}.ics`, { organization, person });
   // A line of a calendar ends with CR LF, and the LF is added on the way out.
   io.out(calendar.replace(/\n$/, ''));
+  return exitCodes.done;
+}
+
+/** Prints the address at which a calendar program follows the schedule. */
+export async function calendarFeed(name: string, flags: ScheduleFlags, io: CliIo): Promise<ExitCode> {
+  const [client, { server }] = [await connect(flags, io), await resolveConnection(flags, io)];
+  const { organization, person } = flags;
+  const { path } = await client.get(`/api/v1/on-call/${encodeURIComponent(name)}/feed`, { organization });
+  const url = new URL(String(path), server);
+  if (person !== undefined) url.searchParams.set('person', person);
+  io.out(url.href);
+  io.err('Whoever has this address can read the calendar, without logging in.');
   return exitCodes.done;
 }
 

@@ -69,7 +69,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
 export function addIncident(program: Command, { io, finish }: ProgramContext): void {
   const incident = program
     .command('incident')
-    .summary('take, resolve or annotate an incident')
+    .summary('take, escalate, resolve or annotate an incident')
     .description('Acts on incidents.');
   const verb = (name: string, summary: string) =>
     remote(
@@ -89,6 +89,17 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
     .action(async (id: string, flags) =>
       finish(
         await (await import('./act.ts')).act('incident', 'acknowledge', [id], { comment: flags.comment }, flags, io),
+      ),
+    );
+  verb('escalate', 'ask for help: page the next step of the escalation policy now')
+    .option('-m, --comment <text>', 'what you need; those who are paged read it')
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre incident escalate ID -m "needs the network team"', 'whoever is next is paged at once']),
+    )
+    .action(async (id: string, flags) =>
+      finish(
+        await (await import('./act.ts')).act('incident', 'escalate', [id], { comment: flags.comment }, flags, io),
       ),
     );
   verb('resolve', 'resolve an incident')
@@ -113,17 +124,18 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
 export function addOnCall(program: Command, { io, finish }: ProgramContext): void {
   const onCall = program
     .command('on-call')
-    .summary('export who is on call as a calendar')
+    .summary('who is on call, as a calendar')
     .description('Works with on-call schedules; get on-call and describe on-call show them.');
-  remote(
-    onCall
-      .command('export')
-      .summary('print a schedule as iCalendar')
-      .description('Prints the shifts of four months as iCalendar, for any calendar program.'),
+  const verb = (name: string, summary: string, description: string) =>
+    remote(onCall.command(name).summary(summary).description(description))
+      .argument('<name>', 'name of the schedule')
+      .option('--person <name>', "only this person's shifts")
+      .option('--organization <name>', 'whose schedule, where several have the name');
+  verb(
+    'export',
+    'print a schedule as iCalendar',
+    'Prints the shifts of four months as iCalendar, for any calendar program.',
   )
-    .argument('<name>', 'name of the schedule')
-    .option('--person <name>', "only this person's shifts")
-    .option('--organization <name>', 'whose schedule, where several have the name')
     .addHelpText(
       'after',
       examples(
@@ -133,6 +145,18 @@ export function addOnCall(program: Command, { io, finish }: ProgramContext): voi
     )
     .action(async (name: string, flags) =>
       finish(await (await import('./on-call.ts')).exportCalendar(name, flags, io)),
+    );
+  verb(
+    'feed',
+    'print the address at which a calendar program follows a schedule',
+    'Prints an address that needs no login: whoever has it can read the calendar.',
+  )
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre on-call feed sre --person mira', 'subscribe to it in the calendar of the phone']),
+    )
+    .action(async (name: string, flags) =>
+      finish(await (await import('./on-call.ts')).calendarFeed(name, flags, io)),
     );
 }
 

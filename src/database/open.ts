@@ -13,6 +13,7 @@ import * as spine from './migrations/0001-spine.ts';
 import * as sessions from './migrations/0002-sessions.ts';
 import * as escalation from './migrations/0003-escalation.ts';
 import * as incidents from './migrations/0004-incidents.ts';
+import * as onCall from './migrations/0005-on-call.ts';
 import type { Database, Tables } from './tables.ts';
 
 /** Migrations in order. A released one is never edited. */
@@ -21,6 +22,7 @@ const migrations: Record<string, Migration> = {
   '0002-sessions': sessions,
   '0003-escalation': escalation,
   '0004-incidents': incidents,
+  '0005-on-call': onCall,
 };
 
 export type DatabaseLocation =

@@ -63,6 +63,7 @@ export interface IncidentTable {
   escalated_at: Nullable<Date>;
   escalate_at: Nullable<Date>;
   escalation_step: number;
+  stepped_at: Nullable<Date>;
   check_at: Nullable<Date>;
   check_outcome: Nullable<string>;
   check_sentence: Nullable<string>;
@@ -224,6 +225,12 @@ export interface LoginTicketTable {
   expires_at: Date;
 }
 
+export interface SigningKeyTable {
+  name: string;
+  secret: string;
+  created_at: Date;
+}
+
 export interface Tables {
   delivery: DeliveryTable;
   alert: AlertTable;
@@ -241,6 +248,7 @@ export interface Tables {
   record_head: RecordHeadTable;
   session: SessionTable;
   login_ticket: LoginTicketTable;
+  signing_key: SigningKeyTable;
 }
 
 /** The database, outside any transaction. */

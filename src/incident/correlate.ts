@@ -209,7 +209,8 @@ class Batch {
     if (raisedTo) {
       const due = respondBy(raisedTo, this.#now, this.#calendarOf(alert));
       // The policy of the new severity may have a step that is due already.
-      const escalateAt = next.acknowledgedAt === undefined ? this.#now : undefined;
+      // At once, whatever the time on its clock.
+      const escalateAt = next.acknowledgedAt === undefined ? incident.clockFrom : undefined;
       next = { ...next, severity: raisedTo, respondBy: Math.min(incident.respondBy, due), escalateAt };
       const raised = `Its severity was raised from ${incident.severity} to ${raisedTo} by ${alert.name}.`;
       this.#record(incident.id, 'incident.severityChanged', raised, { from: incident.severity, to: raisedTo });
@@ -309,6 +310,7 @@ function newIncident(
     escalatedAt: undefined,
     escalateAt: now,
     escalationStep: 0,
+    steppedAt: undefined,
     checkAt: now + recheckAfter,
     checkOutcome: undefined,
     checkSentence: undefined,
@@ -337,6 +339,7 @@ export function reopen(incident: Incident, now: number, calendar: BusinessCalend
     // Who has acknowledged it is on it still.
     escalateAt: incident.acknowledgedAt === undefined ? now : undefined,
     escalationStep: 0,
+    steppedAt: undefined,
     checkAt: now + recheckAfter,
     checkOutcome: undefined,
     checkSentence: undefined,

@@ -8,6 +8,7 @@ const steps = [2, 10, 30].map((minutes) => ({ after: minutes * minute, notify: [
 const fresh: EscalationState = {
   clockFrom: 0,
   respondBy: 15 * minute,
+  acknowledged: false,
   step: 0,
   ranOut: false,
   lastStepAt: undefined,
@@ -38,6 +39,21 @@ test('a step that reached nobody is followed at once by the next, and one that d
   assert.deepEqual(decideEscalation(steps, after, now).take, [1]);
   assert.deepEqual(decideEscalation(steps, { ...after, reached: true }, now).take, []);
   assert.equal(decideEscalation(steps, { ...after, reached: true }, now).next, 10 * minute);
+});
+
+test('where somebody is on it, only a step they asked for is looked after, until it reaches somebody', () => {
+  const on = { ...fresh, acknowledged: true };
+  assert.deepEqual(decideEscalation(steps, on, 60 * minute), {
+    take: [],
+    ranOut: false,
+    unreached: false,
+    next: undefined,
+  });
+  const asked = { ...on, step: 1, lastStepAt: 60 * minute };
+  assert.equal(decideEscalation(steps, asked, 60 * minute).next, 60 * minute + deliverWithin);
+  const late = decideEscalation(steps, asked, 60 * minute + deliverWithin);
+  assert.deepEqual([late.take, late.unreached, late.ranOut], [[1], true, false]);
+  assert.equal(decideEscalation(steps, { ...asked, reached: true }, 61 * minute).next, undefined);
 });
 
 test('looked at whenever it asks to be, it takes each step once, none after the end, and ends', () => {

@@ -1,7 +1,7 @@
 /**
  * Who is told about an incident nobody has acknowledged, and when. Pure. The steps of the policy are taken at their times;
  * a step that reached nobody is followed by the next one early; and when the response time runs out (handbook §13.1),
- * everybody who is left is told at once.
+ * everybody who is left is told at once. All times are on the incident's own clock, which runs from `clockFrom`.
  */
 import type { EscalationPolicySpec } from '../catalog/kinds/escalation-policy.ts';
 
@@ -16,6 +16,8 @@ export interface EscalationStep {
 export interface EscalationState {
   clockFrom: number;
   respondBy: number;
+  /** True when somebody is on it: then only a step they asked for is looked after, until it reaches somebody. */
+  acknowledged: boolean;
   /** Steps that were taken. */
   step: number;
   /** True when somebody was told already that the clock has run out. */
@@ -47,15 +49,17 @@ export function decideEscalation(
 ): EscalationMove {
   const due = (index: number) => state.clockFrom + (steps[index]?.after ?? Number.POSITIVE_INFINITY);
   const left = steps.map((_, index) => index).slice(state.step);
-  if (now >= state.respondBy && !state.ranOut) return { take: left, ranOut: true, unreached: false, next: undefined };
-  const onTime = left.filter((index) => due(index) <= now);
+  const nobody = !state.acknowledged;
+  if (nobody && now >= state.respondBy && !state.ranOut)
+    return { take: left, ranOut: true, unreached: false, next: undefined };
+  const onTime = nobody ? left.filter((index) => due(index) <= now) : [];
   const waited = state.lastStepAt !== undefined && now - state.lastStepAt >= deliverWithin;
   const early = onTime.length === 0 && left[0] !== undefined && waited && !state.reached ? [left[0]] : [];
   const take = [...onTime, ...early];
   const following = state.step + take.length;
   const times = [
-    due(following),
-    ...(state.ranOut ? [] : [state.respondBy]),
+    ...(nobody ? [due(following)] : []),
+    ...(nobody && !state.ranOut ? [state.respondBy] : []),
     // Whether the step that is taken now, or the one before, reaches somebody, is looked at while one is left to follow.
     ...(following < steps.length && (take.length > 0 || (state.lastStepAt !== undefined && !state.reached))
       ? [(take.length > 0 ? now : (state.lastStepAt ?? now)) + deliverWithin]

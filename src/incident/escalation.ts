@@ -1,29 +1,45 @@
 /**
- * One step of a loop: takes the steps of escalation that are due, each with its pages in the transaction that remembers
- * it, so that nobody is paged twice and no page is forgotten.
+ * Takes the steps of escalation: those that are due, as one step of a loop, and the next one when a person asks for it.
+ * The pages of a step are written in the transaction that remembers it, so that nobody is paged twice and no page is
+ * forgotten.
  */
 import type { RecordEntry } from '../audit/record.ts';
 import { appendRecord } from '../audit/record-store.ts';
 import type { Clock } from '../clock.ts';
 import type { Database, Tx } from '../database/tables.ts';
-import { decideEscalation, type EscalationStep, type EscalationTarget } from './escalation-decision.ts';
+import {
+  decideEscalation,
+  deliverWithin,
+  type EscalationMove,
+  type EscalationStep,
+  type EscalationTarget,
+} from './escalation-decision.ts';
 import type { Incident } from './incident.ts';
+import { type Command, type Commanded, load, refuseResolved } from './incident-command.ts';
 import { incidentEntry } from './incident-entry.ts';
-import { lockEscalations, saveIncidents } from './incident-store.ts';
+import { lockEscalations, runningClocks, saveIncidents } from './incident-store.ts';
+import type { ResponseStopwatch } from './response-stopwatch.ts';
 
 export interface EscalationPorts {
   db: Database;
   clock: Clock;
+  stopwatch: ResponseStopwatch;
   /** The policy of an incident; undefined where none is declared. */
-  policyOf(incident: Incident): { name: string; steps: readonly EscalationStep[] } | undefined;
-  /** Receivers a target means at a moment: whoever is on call, or the receiver itself. Empty where nobody is on call. */
-  receiversOf(target: EscalationTarget, organization: string | undefined, at: number): string[];
+  policyOf(incident: Pick<Incident, 'severity' | 'organization'>): { name: string; steps: readonly EscalationStep[] } | undefined;
+  /** Receivers a target means at a moment: those of whoever is on call, or the receiver itself. */
+  receiversOf(target: EscalationTarget, organization: string | undefined, at: number): TargetReceivers;
   /** Who is told where no policy says so, or it reaches nobody. */
   defaultReceiver: string;
   /** Writes a page into the outbox, once per key. */
   page(tx: Tx, page: EscalationPage, now: number): Promise<RecordEntry[]>;
-  /** When the last page of an incident's escalation was written, and whether one with the prefix was delivered. */
-  pagesOf(tx: Tx, keyPrefix: string): Promise<{ lastWrittenAt: number | undefined; reached: boolean }>;
+  /** Whether a page about the incident with the prefix was delivered. */
+  reached(tx: Tx, incidentId: string, keyPrefix: string): Promise<boolean>;
+}
+
+export interface TargetReceivers {
+  receivers: readonly string[];
+  /** Why there are none, as a sentence. */
+  gap?: string | undefined;
 }
 
 export interface EscalationPage {
@@ -41,16 +57,64 @@ const atOnce = 50;
 
 /** @returns how many incidents were looked at */
 export async function escalateDue(ports: EscalationPorts): Promise<number> {
-  const now = ports.clock.now();
+  const due = ports.stopwatch.due(await runningClocks(ports.db));
+  if (due.length === 0) return 0;
   return ports.db.transaction().execute(async (tx) => {
-    const due = await lockEscalations(tx, now, atOnce);
+    const incidents = await lockEscalations(tx, due, atOnce);
     const entries: RecordEntry[] = [];
     const changed: Incident[] = [];
-    for (const incident of due) changed.push(await escalateOne(tx, incident, ports, entries, now));
+    for (const incident of incidents) changed.push(await escalateOne(tx, incident, ports, entries));
     await saveIncidents(tx, changed);
     await appendRecord(tx, entries);
-    return due.length;
+    return incidents.length;
   });
+}
+
+/**
+ * A person asks for the next step now, whether its time has come or not, and whether anybody is on it or not. Where the
+ * policy has no step left, or there is none, the default receiver is told.
+ *
+ * @throws CatalystError NotFound; Conflict when the incident has changed since `expectedVersion`; InvalidState when it is resolved
+ */
+export async function escalateNow(
+  tx: Tx,
+  command: Command & { comment?: string | undefined },
+  ports: EscalationPorts,
+): Promise<Commanded> {
+  const incident = await load(tx, command);
+  refuseResolved(incident);
+  const policy = ports.policyOf(incident);
+  const steps = policy?.steps ?? [];
+  const step = incident.escalationStep < steps.length ? incident.escalationStep : undefined;
+  const time = ports.stopwatch.timeOf(incident);
+  const why = `${command.actor} asks for you${command.comment ? `: ${command.comment}` : '.'}`;
+  const told = await tellStep(tx, incident, { step: step ?? `asked-${incident.version}`, steps, why }, ports);
+  const taken = step === undefined ? incident.escalationStep : step + 1;
+  const goesOn = taken < steps.length;
+  const next: Incident = {
+    ...incident,
+    escalationStep: taken,
+    steppedAt: step === undefined ? incident.steppedAt : time,
+    // Whether it reaches somebody is looked at also where somebody is on it already.
+    escalateAt: goesOn ? Math.min(incident.escalateAt ?? Infinity, time + deliverWithin) : incident.escalateAt,
+    version: incident.version + 1,
+  };
+  await saveIncidents(tx, [next]);
+  const what = step === undefined ? 'No step is left' : `Step ${step + 1} of ${policy?.name} was taken`;
+  const comment = command.comment ? ` (${command.comment})` : '';
+  const entry = incidentEntry(next, {
+    at: command.now,
+    kind: 'incident.escalated',
+    actor: command.actor,
+    sentence: `${command.actor} asked for the next step${comment}. ${what}: ${areTold(told.receivers)}${told.gaps}`,
+    data: {
+      step: step ?? null,
+      policy: policy?.name ?? null,
+      receivers: told.receivers,
+      reason: command.comment ?? null,
+    },
+  });
+  return { incident: next, entries: [...told.entries, entry] };
 }
 
 async function escalateOne(
@@ -58,65 +122,91 @@ async function escalateOne(
   incident: Incident,
   ports: EscalationPorts,
   entries: RecordEntry[],
-  now: number,
 ): Promise<Incident> {
   const policy = ports.policyOf(incident);
   const steps = policy?.steps ?? [];
-  // A reopened incident calls people again: its clock is part of the key.
-  const cycle = `incident/${incident.id}/${incident.clockFrom}`;
   const last = incident.escalationStep - 1;
-  const { lastWrittenAt, reached } =
-    last < 0 ? { lastWrittenAt: undefined, reached: false } : await ports.pagesOf(tx, `${cycle}/${last}/`);
+  const time = ports.stopwatch.timeOf(incident);
   const move = decideEscalation(
     steps,
     {
       clockFrom: incident.clockFrom,
       respondBy: incident.respondBy,
+      acknowledged: incident.acknowledgedAt !== undefined,
       step: incident.escalationStep,
       ranOut: incident.escalatedAt !== undefined,
-      lastStepAt: lastWrittenAt,
-      reached,
+      lastStepAt: last < 0 ? undefined : incident.steppedAt,
+      reached: last >= 0 && (await ports.reached(tx, incident.id, `${cycleOf(incident)}/${last}/`)),
     },
-    now,
+    time,
   );
-  const told = await tell(tx, incident, { cycle, policy: policy?.name, steps, ...move }, ports, now);
-  entries.push(...told.entries);
-  if (move.ranOut) entries.push(ranOutEntry(incident, told.receivers, now));
+  entries.push(...(await tell(tx, incident, { policy: policy?.name, steps, move }, ports)));
   const taken = move.take.length > 0 || move.ranOut;
   return {
     ...incident,
     escalationStep: incident.escalationStep + move.take.length,
+    steppedAt: move.take.length > 0 ? time : incident.steppedAt,
     escalateAt: move.next,
-    ...(move.ranOut ? { escalatedAt: now } : {}),
+    ...(move.ranOut ? { escalatedAt: ports.clock.now() } : {}),
     version: incident.version + (taken ? 1 : 0),
   };
 }
 
 interface Telling {
-  cycle: string;
   policy: string | undefined;
   steps: readonly EscalationStep[];
-  take: readonly number[];
-  ranOut: boolean;
-  unreached: boolean;
+  move: EscalationMove;
 }
 
 async function tell(
   tx: Tx,
   incident: Incident,
-  { cycle, policy, steps, take, ranOut, unreached }: Telling,
+  { policy, steps, move }: Telling,
   ports: EscalationPorts,
-  now: number,
-): Promise<{ receivers: string[]; entries: RecordEntry[] }> {
+): Promise<RecordEntry[]> {
+  const { take, ranOut, unreached } = move;
+  const by = new Date(incident.respondBy).toISOString();
+  const why = ranOut
+    ? `Nobody acknowledged it by ${by}.`
+    : `It is to be acknowledged by ${by}.${unreached ? ' The one before you could not be reached.' : ''}`;
   const entries: RecordEntry[] = [];
   const all = new Set<string>();
-  const write = async (receiver: string, step: number | 'late') => {
-    all.add(receiver);
-    const why = ranOut
-      ? `Nobody acknowledged it by ${new Date(incident.respondBy).toISOString()}.`
-      : `It is to be acknowledged by ${new Date(incident.respondBy).toISOString()}.${unreached ? ' The one before you could not be reached.' : ''}`;
+  const early = unreached ? ', early, because the step before reached nobody' : '';
+  for (const step of take) {
+    const told = await tellStep(tx, incident, { step, steps, why }, ports);
+    for (const receiver of told.receivers) all.add(receiver);
+    const sentence = `Step ${step + 1} of ${policy} was taken${early}: ${areTold(told.receivers)}${told.gaps}`;
+    const data = { step, policy: policy ?? null, receivers: told.receivers };
+    entries.push(...told.entries, escalated(incident, sentence, data, ports.clock.now()));
+  }
+  if (!ranOut) return entries;
+  if (all.size === 0) {
+    const told = await tellStep(tx, incident, { step: 'late', steps, why }, ports);
+    for (const receiver of told.receivers) all.add(receiver);
+    entries.push(...told.entries);
+  }
+  const receivers = [...all];
+  const sentence = `Nobody acknowledged this ${incident.severity} by ${by}; ${areTold(receivers)}`;
+  return [...entries, escalated(incident, sentence, { respondBy: by, receivers }, ports.clock.now())];
+}
+
+/** Writes the pages of a step; of one that is none of the policy's, for the default receiver. */
+async function tellStep(
+  tx: Tx,
+  incident: Incident,
+  { step, steps, why }: { step: number | string; steps: readonly EscalationStep[]; why: string },
+  ports: EscalationPorts,
+): Promise<{ receivers: string[]; gaps: string; entries: RecordEntry[] }> {
+  const now = ports.clock.now();
+  const targets = typeof step === 'number' ? (steps[step]?.notify ?? []) : [];
+  const meant = targets.map((target) => ports.receiversOf(target, incident.organization, now));
+  const receivers = [...new Set(meant.flatMap((target) => target.receivers))];
+  // A schedule with a hole in it must not be why nobody comes.
+  if (receivers.length === 0) receivers.push(ports.defaultReceiver);
+  const entries: RecordEntry[] = [];
+  for (const receiver of receivers) {
     const page = {
-      dedupeKey: `${cycle}/${step}/${receiver}`,
+      dedupeKey: `${cycleOf(incident)}/${step}/${receiver}`,
       receiver,
       severity: incident.severity,
       subject: `${incident.severity} ${incident.title}`,
@@ -125,41 +215,19 @@ async function tell(
       incidentId: incident.id,
     };
     entries.push(...(await ports.page(tx, page, now)));
-  };
-  for (const index of take) {
-    const receivers = new Set(
-      (steps[index]?.notify ?? []).flatMap((target) => ports.receiversOf(target, incident.organization, now)),
-    );
-    // A schedule with a hole in it must not be why nobody comes.
-    if (receivers.size === 0) receivers.add(ports.defaultReceiver);
-    for (const receiver of receivers) await write(receiver, index);
-    entries.push(stepEntry(incident, { index, policy, receivers: [...receivers], unreached }, now));
   }
-  if (ranOut && all.size === 0) await write(ports.defaultReceiver, 'late');
-  return { receivers: [...all], entries };
+  return { receivers, gaps: meant.map(({ gap }) => (gap ? ` ${gap}` : '')).join(''), entries };
 }
 
-function stepEntry(
-  incident: Incident,
-  step: { index: number; policy: string | undefined; receivers: string[]; unreached: boolean },
-  now: number,
-): RecordEntry {
-  const early = step.unreached ? ', early, because the step before reached nobody' : '';
-  return incidentEntry(incident, {
-    at: now,
-    kind: 'incident.escalated',
-    actor: 'engine',
-    sentence: `Step ${step.index + 1} of ${step.policy} was taken${early}: ${step.receivers.join(', ')} ${step.receivers.length === 1 ? 'is' : 'are'} told.`,
-    data: { step: step.index, policy: step.policy ?? null, receivers: step.receivers },
-  });
+/** A reopened incident calls people again: its clock is part of the key of its pages. */
+function cycleOf({ id, clockFrom }: Incident): string {
+  return `incident/${id}/${clockFrom}`;
 }
 
-function ranOutEntry(incident: Incident, receivers: string[], now: number): RecordEntry {
-  return incidentEntry(incident, {
-    at: now,
-    kind: 'incident.escalated',
-    actor: 'engine',
-    sentence: `Nobody acknowledged this ${incident.severity} by ${new Date(incident.respondBy).toISOString()}; ${receivers.join(', ')} ${receivers.length === 1 ? 'is' : 'are'} told.`,
-    data: { respondBy: new Date(incident.respondBy).toISOString(), receivers },
-  });
+function areTold(receivers: readonly string[]): string {
+  return `${receivers.join(', ')} ${receivers.length === 1 ? 'is' : 'are'} told.`;
+}
+
+function escalated(incident: Incident, sentence: string, data: RecordEntry['data'], at: number): RecordEntry {
+  return incidentEntry(incident, { at, kind: 'incident.escalated', actor: 'engine', sentence, data });
 }

@@ -28,22 +28,34 @@ export interface Commanded {
   entries: RecordEntry[];
 }
 
-/** Somebody looks at it. Acknowledging again changes nothing. */
-export async function acknowledge(tx: Tx, command: Command): Promise<Commanded> {
-  const incident = await load(tx, command);
-  if (incident.state === 'Resolved') throw resolvedAlready(incident);
-  if (incident.acknowledgedAt !== undefined) return { incident, entries: [] };
+/** By what somebody acknowledged an incident who did so without logging in. */
+export interface ByPage {
+  pageId: string;
+}
+
+/**
+ * Somebody looks at it. Acknowledging again changes nothing.
+ * @throws CatalystError InvalidState when another one was first, or it is resolved
+ */
+export async function acknowledge(tx: Tx, command: Command & { by?: ByPage | undefined }): Promise<Commanded> {
+  const { actor, now, by } = command;
+  // Whoever was first is said, also to somebody who saw an older version.
+  const incident = await load(tx, { ...command, expectedVersion: undefined });
+  refuseResolved(incident);
+  if (incident.acknowledgedBy === actor) return { incident, entries: [] };
+  if (incident.acknowledgedAt !== undefined) throw acknowledgedAlready(incident);
+  refuseUnseen(incident, command);
   return change(tx, incident, command, {
     next: {
       // A mitigated incident stays so: that somebody looks at it takes nothing back.
       state: incident.state === 'Open' ? 'Acknowledged' : incident.state,
-      acknowledgedAt: command.now,
-      acknowledgedBy: command.actor,
+      acknowledgedAt: now,
+      acknowledgedBy: actor,
       escalateAt: undefined,
     },
     kind: 'incident.acknowledged',
-    sentence: `${command.actor} acknowledged it.`,
-    data: { minutes: Math.round((command.now - incident.openedAt) / 60_000) },
+    sentence: by ? `${actor} acknowledged it, by the link of page ${by.pageId}.` : `${actor} acknowledged it.`,
+    data: { minutes: Math.round((now - incident.openedAt) / 60_000), ...by },
   });
 }
 
@@ -74,7 +86,7 @@ export async function resolve(
   command: Command & { reason?: string | undefined; force?: boolean | undefined },
 ): Promise<Commanded> {
   const incident = await load(tx, command);
-  if (incident.state === 'Resolved') throw resolvedAlready(incident);
+  refuseResolved(incident);
   const reason = command.reason?.trim() ?? '';
   const firing = (await countFiring(tx, [incident.id])).get(incident.id) ?? 0;
   if (firing > 0 && !command.force) {
@@ -140,19 +152,6 @@ export async function resolveVerified(tx: Tx, fix: VerifiedFix): Promise<Command
   });
 }
 
-/** Says that the incident needs someone else, or more of them: everybody its policy has left is told at once. */
-export async function escalate(tx: Tx, command: Command & { reason: string }): Promise<Commanded> {
-  const incident = await load(tx, command);
-  if (incident.state === 'Resolved') throw resolvedAlready(incident);
-  return change(tx, incident, command, {
-    // As if its time had run out now.
-    next: { respondBy: command.now, escalatedAt: undefined, escalateAt: command.now },
-    kind: 'incident.escalated',
-    sentence: `${command.actor} escalated it: ${command.reason}`,
-    data: { reason: command.reason },
-  });
-}
-
 /** The fields of a resolved incident. */
 export function resolution(
   { actor, now }: Pick<Command, 'actor' | 'now'>,
@@ -171,17 +170,21 @@ export function resolution(
   };
 }
 
-async function load(tx: Tx, command: Command): Promise<Incident> {
+/** The incident of a command, locked. @throws CatalystError NotFound, Conflict */
+export async function load(tx: Tx, command: Command): Promise<Incident> {
   const [incident] = await lockIncidents(tx, { ids: [command.incidentId] });
   if (!incident) throw new CatalystError('NotFound', `There is no incident ${command.incidentId}.`);
-  const { expectedVersion } = command;
+  refuseUnseen(incident, command);
+  return incident;
+}
+
+function refuseUnseen(incident: Incident, { expectedVersion }: Command): void {
   if (expectedVersion !== undefined && expectedVersion !== incident.version) {
     throw new CatalystError('Conflict', `The incident has changed since you read it (version ${incident.version}).`, {
       hint: 'Read it again and decide again.',
       details: { expectedVersion, version: incident.version },
     });
   }
-  return incident;
 }
 
 async function change(
@@ -210,9 +213,19 @@ async function firingBesides(tx: Tx, incidentId: string, covered: readonly strin
   return Number(count);
 }
 
-function resolvedAlready(incident: Incident): CatalystError {
+/** @throws CatalystError InvalidState for a resolved incident, with who resolved it */
+export function refuseResolved(incident: Incident): void {
+  if (incident.state !== 'Resolved') return;
   const at = new Date(incident.resolvedAt ?? 0).toISOString();
-  return new CatalystError('InvalidState', `The incident was resolved at ${at} by ${incident.resolvedBy}.`, {
+  throw new CatalystError('InvalidState', `The incident was resolved at ${at} by ${incident.resolvedBy}.`, {
     details: { incidentId: incident.id },
+  });
+}
+
+function acknowledgedAlready({ id, acknowledgedAt, acknowledgedBy, version }: Incident): CatalystError {
+  const at = new Date(acknowledgedAt ?? 0).toISOString();
+  return new CatalystError('InvalidState', `${acknowledgedBy} acknowledged it first, at ${at}.`, {
+    hint: 'Somebody is on it. Ask for the next one to be called if they need help.',
+    details: { incidentId: id, acknowledgedBy, acknowledgedAt: at, version },
   });
 }

@@ -1,6 +1,6 @@
 /** Deliveries become incidents, and incidents end: the steps together, on a database. */
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, before, beforeEach, test } from 'node:test';
 import { sql } from 'kysely';
 import { openTestDatabase } from '../../test/open-test-database.ts';
 import { listAlerts } from '../alert/alert-store.ts';
@@ -11,7 +11,7 @@ import { VirtualClock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import type { FiringOracle } from '../integrations/contract.ts';
 import { type Correlated, correlate } from './correlate.ts';
-import { type EscalationPage, escalateDue } from './escalation.ts';
+import type { EscalationPorts } from './escalation.ts';
 import type { Incident } from './incident.ts';
 import { checkDue } from './incident-check.ts';
 import { resolveVerified } from './incident-command.ts';
@@ -20,6 +20,7 @@ import { createIncidentService, type IncidentService } from './incident-service.
 import { getIncident, listIncidents } from './incident-store.ts';
 import type { IncidentTypes } from './incident-types.ts';
 import { defaultCalendar } from './response-clock.ts';
+import { createStopwatch } from './response-stopwatch.ts';
 
 let database: OpenDatabase;
 let service: IncidentService;
@@ -30,12 +31,22 @@ before(async () => {
 after(() => database.close());
 beforeEach(async () => {
   clock = new VirtualClock();
-  service = createIncidentService({ db: database.db, clock });
+  service = createIncidentService({ db: database.db, clock, escalation: withoutPolicy() });
   await sql`TRUNCATE delivery, alert, incident`.execute(database.db);
 });
 
 const minute = 60_000;
 const actor = 'user/sre';
+const withoutPolicy = (): EscalationPorts => ({
+  db: database.db,
+  clock,
+  stopwatch: createStopwatch(clock),
+  policyOf: () => undefined,
+  receiversOf: () => ({ receivers: [] }),
+  defaultReceiver: 'default',
+  page: async () => [],
+  reached: async () => false,
+});
 /** Every alert is a type of its own, told apart by namespace. */
 const types: IncidentTypes = {
   calendarFor: () => defaultCalendar,
@@ -342,7 +353,7 @@ test('acknowledging, noting and escalating grow the version; an old one is refus
   assert.deepEqual(await service.acknowledge({ incidentId, actor: 'user/other' }), acknowledged);
   await assert.rejects(service.note({ incidentId, actor, text: 'x', expectedVersion: 1 }), { code: 'Conflict' });
   await service.note({ incidentId, actor, text: 'Unsealing by hand.' });
-  await service.escalate({ incidentId, actor, reason: 'needs the network team' });
+  await service.escalate({ incidentId, actor, comment: 'needs the network team' });
   assert.equal((await only()).version, 4);
   await assert.rejects(service.note({ incidentId, actor, text: '  ' }), { code: 'BadRequest' });
   await assert.rejects(service.note({ incidentId: 'nope', actor, text: 'x' }), { code: 'NotFound' });
@@ -351,104 +362,6 @@ test('acknowledging, noting and escalating grow the version; an old one is refus
     'incident.noted',
     'incident.escalated',
   ]);
-});
-
-describe('escalation', () => {
-  const policy = {
-    name: 'urgent',
-    steps: [
-      { after: 2 * minute, notify: [{ schedule: 'sre' }] },
-      { after: 10 * minute, notify: [{ receiver: 'lead' }] },
-      { after: 5 * 60 * minute, notify: [{ receiver: 'everybody' }] },
-    ],
-  };
-  let pages: EscalationPage[] = [];
-  let delivered = true;
-  let onCall: string[] = ['mira'];
-  beforeEach(() => {
-    [pages, delivered, onCall] = [[], true, ['mira']];
-  });
-  const round = (declared: typeof policy | undefined = policy) =>
-    escalateDue({
-      db: database.db,
-      clock,
-      policyOf: () => declared,
-      receiversOf: (target) => ('receiver' in target ? [target.receiver] : onCall),
-      defaultReceiver: 'default',
-      page: async (_tx, page) => {
-        if (!pages.some(({ dedupeKey }) => dedupeKey === page.dedupeKey)) pages.push(page);
-        return [];
-      },
-      pagesOf: async (_tx, prefix) => ({
-        lastWrittenAt: pages.some(({ dedupeKey }) => dedupeKey.startsWith(prefix)) ? writtenAt : undefined,
-        reached: delivered,
-      }),
-    });
-  let writtenAt = 0;
-  /** Lets time pass in steps as the loop does. */
-  const passes = async (ms: number, declared?: typeof policy | null) => {
-    for (let gone = 0; gone < ms; gone += 30_000) {
-      await clock.advance(30_000);
-      const before = pages.length;
-      await round(declared === null ? undefined : (declared ?? policy));
-      if (pages.length > before) writtenAt = clock.now();
-    }
-  };
-  const told = () => pages.map((page) => page.receiver);
-
-  test('pages the steps of the policy at their times, each once, until somebody acknowledges', async () => {
-    await deliver([firing({})]);
-    await round();
-    assert.deepEqual(told(), [], 'automation goes first');
-    await passes(3 * minute);
-    assert.deepEqual(told(), ['mira']);
-    assert.match(pages[0]?.body ?? '', /to be acknowledged by/);
-    await passes(9 * minute);
-    assert.deepEqual(told(), ['mira', 'lead']);
-    await service.acknowledge({ incidentId: (await only()).id, actor });
-    await passes(6 * 60 * minute);
-    assert.deepEqual(told(), ['mira', 'lead']);
-    assert.equal((await only()).escalateAt, undefined);
-  });
-
-  test('tells everybody who is left when the response time runs out, once (handbook §13.1)', async () => {
-    await deliver([firing({})]);
-    await passes(5 * 60 * minute);
-    assert.deepEqual(told(), ['mira', 'lead', 'everybody']);
-    assert.match(pages[2]?.body ?? '', /Nobody acknowledged it by/);
-    const { id, escalatedAt, respondBy, escalateAt } = await only();
-    assert.equal(escalatedAt, respondBy);
-    assert.equal(escalateAt, undefined);
-    assert.equal((await timeline(id)).filter((kind) => kind === 'incident.escalated').length, 4);
-  });
-
-  test('goes on to the next person when the one before cannot be reached', async () => {
-    delivered = false;
-    await deliver([firing({})]);
-    await passes(3.5 * minute);
-    assert.deepEqual(told(), ['mira', 'lead']);
-    assert.match(pages[1]?.body ?? '', /could not be reached/);
-  });
-
-  test('nobody on call, or no policy at all: the default receiver is told', async () => {
-    onCall = [];
-    await deliver([firing({})]);
-    await passes(3 * minute);
-    assert.deepEqual(told(), ['default']);
-    await deliver([firing({ namespace: 'b' })]);
-    pages = [];
-    await passes(4 * 60 * minute, null);
-    assert.ok(told().includes('default'));
-  });
-
-  test('a person who asks for help has everybody told who is left', async () => {
-    await deliver([firing({})]);
-    const { id } = await only();
-    await service.acknowledge({ incidentId: id, actor });
-    await service.escalate({ incidentId: id, actor, reason: 'needs the network team' });
-    await round();
-    assert.deepEqual(told(), ['mira', 'lead', 'everybody']);
-  });
 });
 
 test('an alert that fired and ended within one batch still opens an incident, which is asked about at once', async () => {

@@ -2,6 +2,7 @@
 import { type Selectable, sql } from 'kysely';
 import type { IncidentTable, Queryable, Tx } from '../database/tables.ts';
 import type { Incident, IncidentState, Severity } from './incident.ts';
+import type { RunningClock } from './response-stopwatch.ts';
 
 /**
  * The incidents with these ids and the open ones with these correlation keys, locked until the transaction ends, in the
@@ -40,7 +41,7 @@ export async function saveIncidents(tx: Tx, incidents: readonly Incident[]): Pro
       resolved_at = excluded.resolved_at, resolved_by = excluded.resolved_by, resolved_how = excluded.resolved_how,
       resolution = excluded.resolution, clock_from = excluded.clock_from, respond_by = excluded.respond_by,
       escalated_at = excluded.escalated_at, escalate_at = excluded.escalate_at,
-      escalation_step = excluded.escalation_step,
+      escalation_step = excluded.escalation_step, stepped_at = excluded.stepped_at,
       check_at = excluded.check_at, check_outcome = excluded.check_outcome, check_sentence = excluded.check_sentence,
       clear_since = excluded.clear_since, version = excluded.version, merged_into = excluded.merged_into,
       caused_by = excluded.caused_by, caused_by_sentence = excluded.caused_by_sentence`.execute(tx);
@@ -71,12 +72,25 @@ export async function claimChecks(
   return rows.map(incidentOf);
 }
 
-/** Incidents whose escalation is due, locked; the most overdue first. */
-export async function lockEscalations(tx: Tx, now: number, limit: number): Promise<Incident[]> {
+/** Every response clock that runs. They are few: a clock stops when somebody answers, and when it has run out. */
+export async function runningClocks(db: Queryable): Promise<RunningClock[]> {
+  const rows = await db
+    .selectFrom('incident')
+    .select(['id', 'clock_from', 'escalate_at'])
+    .where('escalate_at', 'is not', null)
+    .execute();
+  return rows.flatMap(({ id, clock_from, escalate_at }) =>
+    escalate_at ? [{ id, clockFrom: clock_from.getTime(), escalateAt: escalate_at.getTime() }] : [],
+  );
+}
+
+/** Of these incidents those that are still to be looked at, locked; the most overdue first. */
+export async function lockEscalations(tx: Tx, ids: readonly string[], limit: number): Promise<Incident[]> {
   const rows = await tx
     .selectFrom('incident')
     .selectAll()
-    .where('escalate_at', '<=', new Date(now))
+    .where('id', '=', sql<string>`ANY(${[...ids]}::text[])`)
+    .where('escalate_at', 'is not', null)
     .orderBy('escalate_at')
     .limit(limit)
     .forUpdate()
@@ -145,6 +159,7 @@ function incidentOf(row: Selectable<IncidentTable>): Incident {
     escalatedAt: row.escalated_at?.getTime(),
     escalateAt: row.escalate_at?.getTime(),
     escalationStep: row.escalation_step,
+    steppedAt: row.stepped_at?.getTime(),
     checkAt: row.check_at?.getTime(),
     checkOutcome: row.check_outcome ?? undefined,
     checkSentence: row.check_sentence ?? undefined,
@@ -179,6 +194,7 @@ function rowOf(incident: Incident): Record<keyof IncidentTable, string | number 
     escalated_at: iso(incident.escalatedAt),
     escalate_at: iso(incident.escalateAt),
     escalation_step: incident.escalationStep,
+    stepped_at: iso(incident.steppedAt),
     check_at: iso(incident.checkAt),
     check_outcome: incident.checkOutcome,
     check_sentence: incident.checkSentence,

@@ -55,6 +55,8 @@ export interface Incident {
   escalateAt: number | undefined;
   /** Steps of its EscalationPolicy that were taken. */
   escalationStep: number;
+  /** When the last of them was taken; like `respondBy` and `escalateAt`, a time on the clock that runs from `clockFrom`. */
+  steppedAt: number | undefined;
   /** When its alerts are asked about next. */
   checkAt: number | undefined;
   checkOutcome: string | undefined;

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { Database, Tx } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import { type NewPage, nextAttempt, type Page } from './page.ts';
+import { type Failure, longestBackoff, type NewPage, nextAttempt, type Page } from './page.ts';
 import { claimPages, endAttempt, insertPage } from './page-store.ts';
 
 /** A subject is read on a lock screen; a body is a page of text. */
@@ -65,7 +65,8 @@ export async function deliverDue(options: {
 }): Promise<{ delivered: number; retried: number; failed: number }> {
   const { db, clock } = options;
   const now = clock.now();
-  const due = await claimPages(db, { now, claimedUntil: now + claimFor, limit: pagesAtOnce });
+  const claim = { now, claimedUntil: now + claimFor, longestWait: longestBackoff, limit: pagesAtOnce };
+  const due = await claimPages(db, claim);
   const ends = await Promise.all(due.map((page) => attempt(page, options)));
   const count = (end: string) => ends.filter((one) => one === end).length;
   return { delivered: count('delivered'), retried: count('retried'), failed: count('failed') };
@@ -75,10 +76,11 @@ async function attempt(
   page: Page,
   { db, clock, deliver, signal }: Parameters<typeof deliverDue>[0],
 ): Promise<'delivered' | 'retried' | 'failed' | 'lost'> {
-  const error = await tryOnce(page, clock, deliver, signal);
+  const failure = await tryOnce(page, clock, deliver, signal);
+  const error = failure?.sentence;
   const now = clock.now();
   return db.transaction().execute(async (tx) => {
-    const again = error === undefined ? undefined : nextAttempt(page, now);
+    const again = failure && nextAttempt(page, failure, now);
     if (again?.kind === 'Retry') {
       const kept = { state: 'Pending', nextAttemptAt: again.at, lastError: error, deliveredAt: undefined } as const;
       return (await endAttempt(tx, page, kept)) ? 'retried' : 'lost';
@@ -102,7 +104,7 @@ async function tryOnce(
   clock: Clock,
   deliver: Deliver,
   signal: AbortSignal | undefined,
-): Promise<string | undefined> {
+): Promise<Failure | undefined> {
   const done = new AbortController();
   const limit = new AbortController();
   const stop = AbortSignal.any([limit.signal, ...(signal ? [signal] : [])]);
@@ -118,7 +120,7 @@ async function tryOnce(
     await Promise.race([deliver(page.receiver, page, stop), stopped]);
     return undefined;
   } catch (error) {
-    return reasonOf(error);
+    return failureOf(error);
   } finally {
     done.abort();
     stopped.catch(() => {});
@@ -126,10 +128,18 @@ async function tryOnce(
 }
 
 /** Only our own errors are known to hold no secret; of others, which may quote a URL with a token, the name is told. */
-function reasonOf(error: unknown): string {
-  if (error instanceof CatalystError) return fit(error.message, 500);
+function failureOf(error: unknown): Failure {
+  if (error instanceof CatalystError) {
+    const { retryAfterMs } = error.details;
+    return {
+      sentence: fit(error.message, 500),
+      refused: !error.retryable,
+      ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+    };
+  }
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : '';
-  return fit(`The receiver could not be reached (${error instanceof Error ? error.name : 'error'}${code}).`, 500);
+  const what = error instanceof Error ? error.name : 'error';
+  return { sentence: fit(`The receiver could not be reached (${what}${code}).`, 500), refused: false };
 }
 
 function entryOf(page: Page, kind: RecordKind, at: number, sentence: string): RecordEntry {

@@ -38,17 +38,23 @@ export async function insertPage(tx: Tx, page: Page): Promise<{ page: Page; crea
 
 /**
  * Takes pages that are due, the longest due first, by counting the attempt and moving the next one to `claimedUntil`
- * before anything is sent: after a crash in the middle a page is sent once more, and only then.
+ * before anything is sent: after a crash in the middle a page is sent once more, and only then. One that is due later
+ * than any wait is long was written before the machine's clock was set back, and is due now.
  */
 export async function claimPages(
   db: Queryable,
-  options: { now: number; claimedUntil: number; limit: number },
+  options: { now: number; claimedUntil: number; longestWait: number; limit: number },
 ): Promise<Page[]> {
   const due = db
     .selectFrom('page')
     .select('id')
     .where('state', '=', 'Pending')
-    .where('next_attempt_at', '<=', new Date(options.now))
+    .where((e) =>
+      e.or([
+        e('next_attempt_at', '<=', new Date(options.now)),
+        e('next_attempt_at', '>', new Date(options.now + options.longestWait)),
+      ]),
+    )
     .orderBy('next_attempt_at')
     .limit(options.limit)
     .forUpdate()
@@ -83,17 +89,22 @@ export async function endAttempt(
   return result.numUpdatedRows > 0n;
 }
 
-/** When the last page whose key begins so was written, and whether any of them was delivered. */
-export async function pagesBegunWith(
-  db: Queryable,
-  keyPrefix: string,
-): Promise<{ lastWrittenAt: number | undefined; reached: boolean }> {
+/** Whether any page about the incident whose key begins so was delivered. */
+export async function deliveredBegunWith(db: Queryable, incidentId: string, keyPrefix: string): Promise<boolean> {
   const row = await db
     .selectFrom('page')
-    .select((e) => [e.fn.max('created_at').as('written'), e.fn.max('delivered_at').as('delivered')])
+    .select('id')
+    .where('incident_id', '=', incidentId)
     .where(sql<boolean>`starts_with(dedupe_key, ${keyPrefix})`)
-    .executeTakeFirstOrThrow();
-  return { lastWrittenAt: row.written?.getTime(), reached: row.delivered !== null };
+    .where('state', '=', 'Delivered')
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+export async function getPage(db: Queryable, id: string): Promise<Page | undefined> {
+  const row = await db.selectFrom('page').selectAll().where('id', '=', id).executeTakeFirst();
+  return row && pageOf(row);
 }
 
 export interface PageFilter {

@@ -45,18 +45,31 @@ const minute = 60 * second;
 /** The wait after the first failure; it doubles with each one after. */
 const firstBackoff = 5 * second;
 /** The longest wait: a receiver that is back is used within ten minutes. */
-const longestBackoff = 10 * minute;
-/** A page nobody took for a day tells of yesterday; it is given up, and that is on record. */
-const giveUpAfter = 24 * 60 * minute;
+export const longestBackoff = 10 * minute;
+/**
+ * A page nobody took for a day tells of yesterday; it is given up, and that is on record. A day is counted in attempts, as
+ * seven take the first ten minutes and every one after it ten more: a machine whose clock is set ahead by a day has not
+ * tried for a day.
+ */
+const mostAttempts = 150;
+
+/** Why an attempt failed. */
+export interface Failure {
+  sentence: string;
+  /** The receiver answered that it will not take it: nothing changes by itself, but people mend tokens and addresses. */
+  refused: boolean;
+  /** How long the receiver asked to be left alone, ms. */
+  retryAfterMs?: number | undefined;
+}
 
 /** When to try again after a failed attempt, or that it is given up. */
 export function nextAttempt(
-  page: Pick<Page, 'attempts' | 'createdAt'>,
+  { attempts }: Pick<Page, 'attempts'>,
+  { refused, retryAfterMs = 0 }: Pick<Failure, 'refused' | 'retryAfterMs'>,
   now: number,
 ): { kind: 'Retry'; at: number } | { kind: 'GiveUp' } {
+  if (attempts >= mostAttempts) return { kind: 'GiveUp' };
   // 2 ** 1023 is the largest power a number holds; the wait is capped long before.
-  const wait = Math.min(firstBackoff * 2 ** Math.min(page.attempts - 1, 30), longestBackoff);
-  const giveUpAt = page.createdAt + giveUpAfter;
-  if (now >= giveUpAt) return { kind: 'GiveUp' };
-  return { kind: 'Retry', at: Math.min(now + wait, giveUpAt) };
+  const wait = refused ? longestBackoff : Math.max(firstBackoff * 2 ** Math.min(attempts - 1, 30), retryAfterMs);
+  return { kind: 'Retry', at: now + Math.min(wait, longestBackoff) };
 }

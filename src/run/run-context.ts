@@ -5,6 +5,7 @@
 import { getAlert } from '../alert/alert-store.ts';
 import type { RecordEntry, RecordKind } from '../audit/record.ts';
 import type { Database, Tx } from '../database/tables.ts';
+import type { Severity } from '../incident/incident.ts';
 import { resolveVerified } from '../incident/incident-command.ts';
 import { getIncident } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
@@ -38,7 +39,7 @@ export type CreatePage = (
   tx: Tx,
   page: {
     dedupeKey: string;
-    severity: string;
+    severity: Severity;
     subject: string;
     body: string;
     organization: string | undefined;

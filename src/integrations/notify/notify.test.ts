@@ -143,6 +143,122 @@ describe('pages by webhook', () => {
   });
 });
 
+/**
+ * A homeserver as the specification has it: the path of v3, JSON, an event for each transaction id of a token and no
+ * second one, and errors with an `errcode`.
+ */
+async function homeserver() {
+  const events = new Map<string, { content: Record<string, string>; room: string }>();
+  const refusals: { status: number; body: object; headers?: Record<string, string> }[] = [];
+  /** Answers are lost after the event was taken. */
+  let losing = false;
+  const server = await serve(({ method, url, headers, body }) => {
+    const refusal = refusals.shift();
+    if (refusal) return [refusal.status, refusal.body, refusal.headers];
+    const [, room, transaction] = /^\/_matrix\/client\/v3\/rooms\/([^/]+)\/send\/m\.room\.message\/([^/]+)$/.exec(url.pathname) ?? [];
+    if (method !== 'PUT' || room === undefined || transaction === undefined)
+      return [404, { errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' }];
+    if (headers.authorization !== 'Bearer webhook-token')
+      return [401, { errcode: 'M_UNKNOWN_TOKEN', error: 'Unknown token', soft_logout: false }];
+    const key = decodeURIComponent(transaction);
+    if (!events.has(key)) events.set(key, { content: JSON.parse(body), room: decodeURIComponent(room) });
+    if (losing) return [502, {}];
+    return [200, { event_id: `$${Buffer.from(key).toString('base64url')}` }];
+  });
+  const matrix = { url: server.url, tokenEnv: 'TOKEN', room: '!on+call:example.com' };
+  return {
+    events,
+    refusals,
+    requests: server.requests,
+    pager: (change: object = {}) => createPager({ receivers: { room: { matrix: { ...matrix, ...change } } } }, ports),
+    lose: (lost: boolean) => {
+      losing = lost;
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+describe('pages by Matrix', () => {
+  it('are messages of a room, readable as text and as HTML, in which nothing of the page is markup', async () => {
+    await using server = await homeserver();
+    const hostile = {
+      ...page,
+      key: 'run/1 ü?#',
+      title: '<b>OpenBao</b> is\nsealed',
+      text: 'a < b & "c"\n<script>alert(1)</script>',
+      acknowledgeUrl: 'https://sre.example/ack/a.b?x="><script>',
+    };
+    await server.pager().deliver('room', hostile, limit());
+    const { content, room } = server.events.get('run/1 ü?#') ?? {};
+    assert.equal(room, '!on+call:example.com');
+    assert.deepEqual(content, {
+      msgtype: 'm.text',
+      body: '<b>OpenBao</b> is sealed\n\na < b & "c"\n<script>alert(1)</script>\n\nAcknowledge: https://sre.example/ack/a.b?x="><script>\n\nRead on: https://sre.example/incidents/1',
+      format: 'org.matrix.custom.html',
+      formatted_body:
+        '<p><strong>&lt;b&gt;OpenBao&lt;/b&gt; is sealed</strong></p><p>a &lt; b &amp; &quot;c&quot;<br>&lt;script&gt;alert(1)&lt;/script&gt;</p><p><a href="https://sre.example/ack/a.b?x=&quot;&gt;&lt;script&gt;">Acknowledge</a> · <a href="https://sre.example/incidents/1">Read on</a></p>',
+    });
+    await server.pager({ messageType: 'm.notice' }).deliver('room', { ...page, key: '2' }, limit());
+    assert.equal(server.events.get('2')?.content.msgtype, 'm.notice');
+  });
+
+  it('are written once, although the answer to the first try was lost', async () => {
+    await using server = await homeserver();
+    server.lose(true);
+    await assert.rejects(server.pager().deliver('room', page, limit()), {
+      code: 'UpstreamUnavailable',
+      retryable: true,
+      certain: false,
+    });
+    server.lose(false);
+    await server.pager().deliver('room', page, limit());
+    assert.equal(server.requests.length, 2);
+    assert.equal(server.requests[0]?.path, server.requests[1]?.path);
+    assert.equal(server.events.size, 1);
+  });
+
+  it('tell a pause that was asked for from a token or a room that has to be mended', async () => {
+    await using server = await homeserver();
+    const deliver = () => server.pager().deliver('room', page, limit());
+    const tooMany = { errcode: 'M_LIMIT_EXCEEDED', error: 'Too Many Requests' };
+    server.refusals.push({ status: 429, body: { ...tooMany, retry_after_ms: 2_500 } });
+    await assert.rejects(deliver(), { retryable: true, certain: true, details: { status: 429, retryAfterMs: 2_500 } });
+    const headers = { 'retry-after': '7' };
+    server.refusals.push({ status: 429, body: { ...tooMany, retry_after_ms: 2_500 }, headers });
+    await assert.rejects(deliver(), { retryable: true, details: { status: 429, retryAfterMs: 7_000 } });
+    server.refusals.push({ status: 403, body: { errcode: 'M_FORBIDDEN', error: 'You are not in the room' } });
+    await assert.rejects(deliver(), { code: 'UpstreamRefused', retryable: false, message: /M_FORBIDDEN: You are not/ });
+    const wrong = server.pager({ tokenEnv: 'PASSWORD' });
+    await assert.rejects(wrong.deliver('room', page, limit()), (error: Error) => {
+      assert.match(error.message, /M_UNKNOWN_TOKEN/);
+      assert.doesNotMatch(JSON.stringify(error) + error.message, /mail-password/);
+      return true;
+    });
+    server.refusals.push({ status: 200, body: { hello: 'there' } });
+    await assert.rejects(deliver(), { code: 'UpstreamRefused', message: /id of an event/ });
+  });
+
+  it('are cut to what a homeserver takes', async () => {
+    await using server = await homeserver();
+    await server.pager().deliver('room', { ...page, text: '\u0001"&\u{1f525}'.repeat(9_999) }, limit());
+    const size = Buffer.byteLength(server.requests[0]?.body ?? '');
+    assert.ok(size > 20_000 && size < 65_536, String(size));
+  });
+});
+
+describe('people', () => {
+  it('are reached by their receivers, by the one of their name, or by none', () => {
+    const webhook = { webhook: { url: 'http://127.0.0.1:1' } };
+    const receivers = { 'mira-phone': webhook, 'mira-mail': webhook, 'jo.b': webhook };
+    const pager = createPager({ receivers, people: { mira: ['mira-phone', 'mira-mail', 'gone'] } }, ports);
+    assert.deepEqual(
+      ['mira', 'jo.b', 'sam'].map((person) => pager.receiversOf(person)),
+      [['mira-phone', 'mira-mail'], ['jo.b'], []],
+    );
+    pager.close();
+  });
+});
+
 describe('notify page', () => {
   it('tells the receiver, and refuses one that does not exist before the run', async () => {
     await using server = await serve(() => [200, {}]);

@@ -11,5 +11,7 @@ export interface Page {
   severity?: string;
   /** Where to read on. */
   url?: string;
+  /** Where whoever has the page acknowledges what it is about, without logging in. */
+  acknowledgeUrl?: string;
   details?: { [key: string]: Json };
 }

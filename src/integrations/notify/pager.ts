@@ -4,6 +4,7 @@ import { CatalystError } from '../../errors.ts';
 import type { Secrets } from '../secrets.ts';
 import type { Page } from './page.ts';
 import type { NotifyConfig } from './schema.ts';
+import { createMatrix } from './matrix.ts';
 import { createSmtp } from './smtp.ts';
 import { createWebhook } from './webhook.ts';
 
@@ -15,6 +16,8 @@ export interface PagerPorts {
 export interface Pager {
   /** Names of the receivers there are. */
   readonly receivers: readonly string[];
+  /** The receivers by which a person is reached; none where no one is configured for them. */
+  receiversOf(person: string): readonly string[];
   /** Delivers a page to a receiver, or to the default one. Throws CatalystError; with `retryable` set another try can help. */
   deliver(receiver: string | undefined, page: Page, signal: AbortSignal): Promise<void>;
   /** The receiver a name stands for. Throws NotConfigured. */
@@ -22,11 +25,16 @@ export interface Pager {
   close(): void;
 }
 
+function channelOf(receiver: NotifyConfig['receivers'][string], secrets: Secrets) {
+  if ('webhook' in receiver) return createWebhook(receiver.webhook, secrets);
+  return 'smtp' in receiver ? createSmtp(receiver.smtp, secrets) : createMatrix(receiver.matrix, secrets);
+}
+
 export function createPager(config: NotifyConfig, { secrets, clock }: PagerPorts): Pager {
   const channels = new Map(
     Object.entries(config.receivers).map(([name, receiver]) => [
       name,
-      'webhook' in receiver ? createWebhook(receiver.webhook, secrets) : createSmtp(receiver.smtp, secrets),
+      channelOf(receiver, secrets),
     ]),
   );
   const names = [...channels.keys()];
@@ -46,6 +54,7 @@ export function createPager(config: NotifyConfig, { secrets, clock }: PagerPorts
   return {
     receivers: names,
     resolve,
+    receiversOf: (person) => (config.people?.[person] ?? [person]).filter((name) => channels.has(name)),
     deliver: async (receiver, page, signal) => channels.get(resolve(receiver))?.deliver({ clock, signal }, page),
     close: () => {
       for (const channel of channels.values()) channel.close();
