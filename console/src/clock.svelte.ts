@@ -54,4 +54,20 @@ export function moment(at: number, now: number): string {
   return (today ? time : dateTime).format(at);
 }
 
+const weekTime = new Intl.DateTimeFormat(undefined, {
+  weekday: 'short',
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  hour12: false,
+});
+
+/** `Mon, 30 Nov, 09:00`: for what is planned. */
+export const planned = (at: number) => weekTime.format(at);
+
+const weekDay = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric' });
+/** `Mon 30` */
+export const dayName = (at: number) => weekDay.format(at);
+
 export const utc = (at: number) => new Date(at).toISOString().replace('T', ' ').replace('Z', ' UTC');

@@ -22,6 +22,7 @@ import type {
   DrillRun,
   Drills,
   IncidentSummary,
+  IncidentTypeSummary,
   KeyClaim,
   OnCallDetail,
   ReadModel,
@@ -384,6 +385,23 @@ export function createFixture(): Fixture {
       journal: async () => [{ seq: 1, at, kind: 'Created', data: {} }],
     },
     runbooks: model(f.runbooks, true),
+    incidentTypes: model<IncidentTypeSummary>(
+      [
+        {
+          name: 'restart-shop',
+          organization: 'acme',
+          title: 'Shop down',
+          severity: 'P2',
+          recognisedBy: ['alert ShopDown'],
+          runbooks: [],
+          guidance: 'Look at the pods.',
+          source: 'test',
+          file: 'shop.yaml',
+          line: 1,
+        },
+      ],
+      true,
+    ),
     slos: model([exampleSlo('restart-shop', 'acme'), exampleSlo('console-availability')]),
     onCall: {
       ...schedules,

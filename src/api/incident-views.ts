@@ -1,6 +1,18 @@
 /** What the API says about incidents beside the incidents themselves. */
 import Type, { type TSchema } from 'typebox';
-import { count, id, maybe, modes, organization, runOutcomes, runStates, text, time, words } from './views.ts';
+import {
+  count,
+  id,
+  maybe,
+  modes,
+  organization,
+  runOutcomes,
+  runStates,
+  severities,
+  text,
+  time,
+  words,
+} from './views.ts';
 
 const number = (description: string) => Type.Number({ description });
 
@@ -79,6 +91,23 @@ const IncidentRunbook = Type.Object(
   { description: 'A runbook for an incident.' },
 );
 
+export const IncidentType = Type.Object(
+  {
+    name: text('Name of the type.'),
+    organization: maybe(text('Organization whose type it is; absent for those of the Sovereign.')),
+    title: text('What has happened, in the words people use.'),
+    severity: words(severities, 'P1 is worst.'),
+    recognisedBy: Type.Array(text('alert OpenBaoSealed'), { description: 'What opens an incident of it, in words.' }),
+    runbooks: Type.Array(text('Name of a runbook.'), { description: 'Shown beside it, the most useful first.' }),
+    guidance: maybe(text('What to look at, for the person who opens the incident.')),
+    source: text('Catalog source it came from.'),
+    revision: maybe(text('Commit, or resourceVersion.')),
+    file: text('Path inside the source.'),
+    line: count('Line of the document.'),
+  },
+  { description: 'What an alert means to people: title, severity, what to look at.' },
+);
+
 export const IncidentRunbooks = Type.Object(
   {
     type: text('Type of the incident.'),
@@ -92,4 +121,4 @@ export const IncidentRunbooks = Type.Object(
 );
 
 /** The schemas that have a name of their own in OpenAPI. */
-export const incidentViews: Readonly<Record<string, TSchema>> = { IncidentRunbook, IncidentRunbooks };
+export const incidentViews: Readonly<Record<string, TSchema>> = { IncidentType, IncidentRunbook, IncidentRunbooks };

@@ -108,6 +108,25 @@ export interface IncidentFilter {
   severity?: IncidentSummary['severity'] | undefined;
 }
 
+/** What an alert means to people (handbook §13). */
+export interface IncidentTypeSummary {
+  name: string;
+  /** Undefined for the Sovereign's own, which every Organization may read. */
+  organization?: string | undefined;
+  title: string;
+  severity: IncidentSummary['severity'];
+  /** In words: `alert OpenBaoSealed`. */
+  recognisedBy: readonly string[];
+  /** Names, the most useful first. */
+  runbooks: readonly string[];
+  /** What to look at, for a person. */
+  guidance?: string | undefined;
+  source: string;
+  revision?: string | undefined;
+  file: string;
+  line: number;
+}
+
 export interface RunbookSummary {
   name: string;
   /** Undefined for the Sovereign's own, which every Organization may read. */
@@ -202,6 +221,8 @@ export interface Incidents extends ReadModel<IncidentSummary, IncidentFilter> {
   /** Undefined where there is no such incident in the slice. */
   runbooks(id: string, organization: string | undefined): Promise<IncidentRunbooks | undefined>;
 }
+/** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
+export type IncidentTypes = ReadModel<IncidentTypeSummary>;
 /** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
 export type Runbooks = ReadModel<RunbookSummary, Record<never, never>, RunbookDetail>;
 /** By name; an Organization sees its own objectives and, of the Sovereign's, the budgets of its namespaces. */
@@ -386,6 +407,7 @@ export interface ApiPorts {
   alerts: Alerts;
   deadLetters: DeadLetters;
   incidents: Incidents;
+  incidentTypes: IncidentTypes;
   runs: Runs;
   runbooks: Runbooks;
   slos: Slos;

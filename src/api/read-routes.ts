@@ -2,6 +2,7 @@
 import Type, { type TProperties, type TSchema } from 'typebox';
 import type { ApprovalSummary, DecisionSummary, PageSummary, RunSummary } from '../run/run-queries.ts';
 import { type Api, actorOf, answers, found } from './fastify.ts';
+import { IncidentType } from './incident-views.ts';
 import type { AlertSummary, ApiPorts, IncidentSummary, ListPage, ReadModel } from './ports.ts';
 import {
   Alert,
@@ -77,6 +78,13 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
     present: presentIncident,
   });
   addNoun(app, {
+    noun: 'incident-type',
+    model: ports.incidentTypes,
+    item: IncidentType,
+    filters: {},
+    present: (type) => type,
+  });
+  addNoun(app, {
     noun: 'run',
     model: ports.runs,
     item: Run,
@@ -145,9 +153,12 @@ export function readRoutes(app: Api, ports: ApiPorts): void {
   deadLetterRoute(app, ports);
 }
 
+/** Nouns whose items have names; those of others are ids. */
+const named: readonly string[] = ['runbook', 'slo', 'incident-type'];
+
 function addNoun<Summary, Filter, Detail>(app: Api, noun: Noun<Summary, Filter, Detail>): void {
   const plural = `${noun.noun}s`;
-  const idName = noun.noun === 'runbook' || noun.noun === 'slo' ? 'name' : 'id';
+  const idName = named.includes(noun.noun) ? 'name' : 'id';
   app.get(
     `/api/v1/${plural}`,
     {
@@ -245,6 +256,7 @@ function deadLetterRoute(app: Api, ports: ApiPorts): void {
   );
 }
 
-function capital(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
+/** `incident-type` -> `IncidentType` */
+function capital(noun: string): string {
+  return noun.replaceAll(/(^|-)([a-z])/g, (_, _dash, letter: string) => letter.toUpperCase());
 }

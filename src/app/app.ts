@@ -40,6 +40,7 @@ import { commandPorts } from './commands.ts';
 import type { Config } from './config.ts';
 import { escalationPorts } from './escalation.ts';
 import { checkHealth } from './health.ts';
+import { incidentTypeModel } from './incident-type-model.ts';
 import { createLeftOutReader } from './left-out.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { acknowledgeLinks, openLinkKeys, pageLinks } from './links.ts';
@@ -266,6 +267,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       {
         ...createDatabasePorts(database, clock),
         ...readModels({ db, clock, catalog }),
+        incidentTypes: incidentTypeModel(catalog),
         slos: sloModel({
           catalog,
           prometheus: integrations.prometheus,

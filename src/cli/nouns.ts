@@ -105,6 +105,26 @@ export const nouns: readonly Noun[] = [
     watch: { kinds: ['incident.'], ids: (entry) => [text(entry.incidentId)] },
   },
   {
+    singular: 'incident-type',
+    plural: 'incident-types',
+    aliases: ['incidenttype', 'it'],
+    path: '/api/v1/incident-types',
+    nameOf: (item) => String(item.name),
+    columns: [
+      field('NAME', 'name'),
+      organization,
+      field('SEVERITY', 'severity', { coloured: true }),
+      field('TITLE', 'title'),
+      {
+        header: 'RECOGNISED-BY',
+        value: (item) => (Array.isArray(item.recognisedBy) ? item.recognisedBy.join('; ') : ''),
+      },
+      { header: 'FILE', value: (item) => `${item.file}:${item.line}`, wide: true },
+    ],
+    filters: {},
+    watch: { kinds: ['catalog.'], ids: (entry) => [text((entry.data as Item | null)?.name)] },
+  },
+  {
     singular: 'run',
     plural: 'runs',
     aliases: ['run'],

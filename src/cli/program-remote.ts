@@ -7,7 +7,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
   const noun = () =>
     new Argument(
       '<what>',
-      'alerts, deadletters, incidents, runs, runbooks, slos, on-call, decisions, approvals, pages or record',
+      'alerts, deadletters, incidents, incident-types, runs, runbooks, slos, on-call, decisions, approvals, pages or record',
     );
   remote(
     program

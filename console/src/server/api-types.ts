@@ -674,6 +674,32 @@ export type Problem = {
   "details"?: unknown;
 };
 
+/** What an alert means to people: title, severity, what to look at. */
+export type IncidentType = {
+  /** Name of the type. */
+  "name": string;
+  /** Organization whose type it is; absent for those of the Sovereign. */
+  "organization"?: string;
+  /** What has happened, in the words people use. */
+  "title": string;
+  /** P1 is worst. */
+  "severity": "P1" | "P2" | "P3" | "P4";
+  /** What opens an incident of it, in words. */
+  "recognisedBy": (string)[];
+  /** Shown beside it, the most useful first. */
+  "runbooks": (string)[];
+  /** What to look at, for the person who opens the incident. */
+  "guidance"?: string;
+  /** Catalog source it came from. */
+  "source": string;
+  /** Commit, or resourceVersion. */
+  "revision"?: string;
+  /** Path inside the source. */
+  "file": string;
+  /** Line of the document. */
+  "line": number;
+};
+
 /** A runbook for an incident. */
 export type IncidentRunbook = {
   /** Its place, from 1. */
