@@ -81,12 +81,6 @@ const samples: Readonly<Record<string, object>> = {
   Runbook: runbook('sample'),
   ServiceLevelObjective: objective('sample'),
   AlertRule: fromHandbook('alerts/catalyst-sre-catalog-problems.yaml', 'sample'),
-  FailoverGroup: {
-    apiVersion,
-    kind: 'FailoverGroup',
-    metadata: { name: 'sample' },
-    spec: { mode: 'SemiAutomatic', regions: ['a', 'b'], witnesses: ['third-site'] },
-  },
 };
 
 /** The sandbox's API server, as its administrator. */
