@@ -116,6 +116,39 @@ test('a database that does not answer makes it Unavailable within the limit of t
   assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['next', 'slow']);
 });
 
+test('with two commits at a time, what comes during one does not wait for its end, and nothing is lost or written twice', async () => {
+  const underWay: (() => void)[] = [];
+  const slow = database.db.withPlugin({
+    transformQuery: ({ node }) => node,
+    transformResult: async ({ result }) => {
+      await new Promise<void>((resolve) => underWay.push(resolve));
+      return result;
+    },
+  });
+  const intake = createIntake({ db: slow, clock, limits: { commits: 2 } });
+  const accept = (text: string) => intake.accept({ source: 'am', body: bodyOf(text) });
+  const until = async (count: number) => {
+    while (underWay.length < count) await setImmediate();
+  };
+  const first = accept('1');
+  await until(1);
+  const second = accept('2');
+  await until(2);
+  // The third waits: two are under way.
+  const third = accept('3');
+  for (let turn = 0; turn < 5; turn++) await setImmediate();
+  assert.equal(underWay.length, 2);
+  underWay[1]?.();
+  await second;
+  await until(3);
+  underWay[0]?.();
+  underWay[2]?.();
+  await Promise.all([first, third]);
+  await intake.stop();
+  assert.deepEqual((await bodies()).map((row) => row.text).sort(), ['1', '2', '3']);
+  assert.deepEqual(intake.stats(), { queued: 0, queuedBytes: 0, accepted: 3, refused: 0, commits: 3 });
+});
+
 test('whose turn comes too late for Alertmanager to listen is refused and not written', async () => {
   const slow = database.db.withPlugin({
     transformQuery: ({ node }) => node,

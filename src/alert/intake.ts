@@ -2,7 +2,7 @@
  * Takes deliveries in. `accept` resolves when the delivery is committed and not before, so that whoever answers 200
  * afterwards never loses an alert. What is in the body is nobody's business here: it is read after the commit.
  *
- * Deliveries that arrive while a commit is under way are written together by the next one. Nothing waits for company:
+ * Deliveries that arrive while commits are under way are written together by the next one. Nothing waits for company:
  * an idle intake commits a lone delivery at once.
  */
 import { setImmediate } from 'node:timers/promises';
@@ -24,6 +24,8 @@ export interface IntakeLimits {
   batch: number;
   /** Bytes of one commit, except that one delivery is always taken. */
   batchBytes: number;
+  /** Commits under way at a time: while the database waits for its disk, the next one is made ready. */
+  commits: number;
   /**
    * Limit of one commit, ms, and of the wait for one's turn: together they stay below the 10 s after which Alertmanager
    * listens no more, so that it hears 503 and not silence.
@@ -37,6 +39,7 @@ export const defaultIntakeLimits: IntakeLimits = {
   queuedBytes: 128 * 1024 * 1024,
   batch: 512,
   batchBytes: 8 * 1024 * 1024,
+  commits: 1,
   commitMs: 4_500,
 };
 
@@ -90,7 +93,7 @@ class GroupCommit implements Intake {
   #refused = 0;
   #commits = 0;
   #stopping = false;
-  #flushing: Promise<void> | undefined;
+  readonly #flushing = new Set<Promise<void>>();
   #lastAnswered = Number.NEGATIVE_INFINITY;
 
   constructor(db: Database, clock: Clock, limits: IntakeLimits) {
@@ -118,7 +121,7 @@ class GroupCommit implements Intake {
     return new Promise((resolve, reject) => {
       this.#queue.push({ delivery, since: this.#clock.monotonic(), resolve, reject });
       this.#queuedBytes += delivery.body.length;
-      this.#flushing ??= this.#flushAll();
+      if (this.#flushing.size < this.#limits.commits) this.#startFlushing();
     });
   }
 
@@ -126,7 +129,7 @@ class GroupCommit implements Intake {
     const end = this.#clock.monotonic() + limit;
     for (;;) {
       const now = this.#clock.monotonic();
-      const calmAt = (this.#flushing ? now : this.#lastAnswered) + calmMs;
+      const calmAt = (this.#flushing.size > 0 ? now : this.#lastAnswered) + calmMs;
       if (calmAt <= now || end <= now) return;
       await this.#clock.sleep(Math.min(calmAt, end) - now);
     }
@@ -144,7 +147,7 @@ class GroupCommit implements Intake {
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    await this.#flushing;
+    await Promise.all(this.#flushing);
   }
 
   #refusal(bytes: number): CatalystError | undefined {
@@ -167,7 +170,12 @@ class GroupCommit implements Intake {
     return undefined;
   }
 
-  async #flushAll(): Promise<void> {
+  #startFlushing(): void {
+    const flushing = this.#flushAll(() => this.#flushing.delete(flushing));
+    this.#flushing.add(flushing);
+  }
+
+  async #flushAll(done: () => void): Promise<void> {
     while (this.#queue.length > 0) {
       // What has arrived at other connections by now is read first, and shares the commit.
       await setImmediate();
@@ -175,7 +183,7 @@ class GroupCommit implements Intake {
       if (this.#queue.length > 0) await this.#flush(this.#take());
     }
     // No await between the last look at the queue and this: nothing can have joined it.
-    this.#flushing = undefined;
+    done();
   }
 
   /** Those whose turn comes too late: the database is slow, and they would not hear of a commit any more. */

@@ -180,7 +180,13 @@ export async function startApp(options: AppOptions): Promise<App> {
       organizationOf,
       ...dispatching,
     };
-    const intake = createIntake({ db: database.intake, clock, limits: { bodyBytes: config.limits.deliveryBytes } });
+    // The embedded database does one thing at a time; PostgreSQL has a connection for each of two commits.
+    const commits = database.kind === 'postgres' ? 2 : 1;
+    const intake = createIntake({
+      db: database.intake,
+      clock,
+      limits: { bodyBytes: config.limits.deliveryBytes, commits },
+    });
     const readLeftOut = createLeftOutReader({ alertmanager: integrations.alertmanager, intake, clock, onError });
     const processing = startLoop({
       name: 'deliveries',

@@ -288,7 +288,8 @@ export function configSchema<I extends TObject>(integrations: I) {
       }),
       publicUrl: maybe(
         Type.String({
-          description: 'Address under which people reach it. Without it pages have no links, and nobody can acknowledge by one.',
+          description:
+            'Address under which people reach it. Without it pages have no links, and nobody can acknowledge by one.',
           pattern: '^https?://[^\\s@]+$',
           maxLength: 2048,
           examples: ['https://sre.example'],

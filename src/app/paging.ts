@@ -14,7 +14,10 @@ export const defaultReceiver = 'default';
  * Writes the engine's pages into the outbox, for whoever the escalation policy calls first: a run that needs a person
  * needs the same one as its incident. Where that is nobody, the default receiver is told.
  */
-export function toWhoIsCalledFirst({ policyOf, receiversOf }: Pick<EscalationPorts, 'policyOf' | 'receiversOf'>): CreatePage {
+export function toWhoIsCalledFirst({
+  policyOf,
+  receiversOf,
+}: Pick<EscalationPorts, 'policyOf' | 'receiversOf'>): CreatePage {
   return async (tx, { severity, organization, ...page }, now) => {
     const first = policyOf({ severity, organization })?.steps[0]?.notify ?? [];
     const meant = new Set(first.flatMap((target) => receiversOf(target, organization, now).receivers));

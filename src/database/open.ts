@@ -91,8 +91,8 @@ async function connectPostgres(location: { url: string; poolSize?: number }): Pr
   };
   // Ten: processing, engine, API and a listener each hold one at a time; more only adds contention on two cores.
   const db = connect(location.poolSize ?? 10);
-  // One commit at a time, and a second connection for when the first hangs.
-  const intake = connect(2);
+  // Two commits under way, and a third connection for when one hangs.
+  const intake = connect(3);
   return { db, intake, kind: 'postgres', ping: () => ping(db), close: () => closeAll(db, intake) };
 }
 
