@@ -14,6 +14,7 @@ import {
   regionNames,
   startRegion,
   startWitness,
+  statusOf,
   until,
 } from '../../test/support/failover-site.ts';
 import { freePort, temporaryDirectory } from '../../testbed/process.ts';
@@ -39,6 +40,8 @@ export async function measureSwitchovers(runs: number): Promise<Switchovers> {
     const pauses: number[] = [];
     for (let run = 0; run < runs; run++) {
       const [from, to] = [run % 2, 1 - (run % 2)];
+      // A region that has just started is bound by what it may have promised, and would keep everybody waiting.
+      await until('the other region stands by', async () => (await statusOf(urls[to] ?? '')).reason === 'PeerActive');
       await until('a switchover is possible', () => isReady(urls[from] ?? ''));
       writer.longestPause();
       await command(urls[from] ?? '', 'switchover', { reason: 'it is measured' });
