@@ -179,7 +179,8 @@ describe('two controllers and a witness', { concurrency: true }, () => {
     assert.doesNotMatch(metrics, /catalyst_sre_runs_total/);
 
     await one.controller.stop('the test is over');
-    assert.equal(witness.lease?.holder, '');
+    // Given back; the other region may have taken it by now.
+    assert.notEqual(witness.lease?.holder, a);
     running.delete(one.controller);
     for (const { path } of [one, two]) assert.equal((await verifyRecordFile(path)).intact, true);
   });

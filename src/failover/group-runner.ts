@@ -279,7 +279,8 @@ export class GroupRunner {
   }
 
   #limit(ms: number): AbortSignal {
-    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, ms))]);
+    // Whole milliseconds, or Node refuses; rounded down, as a deadline may only come out early.
+    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, Math.floor(ms)))]);
   }
 
   #witness(name: string): Witness {
