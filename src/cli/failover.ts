@@ -99,6 +99,7 @@ interface TellFlags extends Flags {
   proposal?: string;
   acceptLoss?: boolean;
   force?: string;
+  component?: string;
 }
 
 export async function tell(verb: string, group: string, flags: TellFlags, io: CliIo): Promise<ExitCode> {
@@ -108,6 +109,7 @@ export async function tell(verb: string, group: string, flags: TellFlags, io: Cl
     ...(flags.proposal === undefined ? {} : { proposal: flags.proposal }),
     ...(flags.acceptLoss ? { acceptLoss: true } : {}),
     ...(flags.force === undefined ? {} : { force: flags.force }),
+    ...(flags.component === undefined ? {} : { component: flags.component }),
   };
   const status = (await (
     await client(flags, io)

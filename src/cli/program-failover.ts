@@ -161,6 +161,22 @@ function addTelling(noun: Command, { io, finish }: ProgramContext): void {
     .action(async (group: string, flags) =>
       finish(await (await import('./failover.ts')).tell('approve', group, flags, io)),
     );
+  telling(
+    'confirm',
+    'confirm what was done by hand',
+    'Tells a plan that waits that a person has done what it asks for a component (`failover status` says what).',
+  )
+    .requiredOption('--component <name>', 'the component')
+    .addHelpText(
+      'after',
+      examples([
+        'catalyst-sre failover confirm orders --component vectors --reason "force_promote ran"',
+        'the plan goes on',
+      ]),
+    )
+    .action(async (group: string, flags) =>
+      finish(await (await import('./failover.ts')).tell('confirm', group, flags, io)),
+    );
   telling('reject', 'reject a takeover or switchover', 'Rejects the open proposal of a group.')
     .option('--proposal <id>', 'the one you looked at; refused when it is over')
     .addHelpText(

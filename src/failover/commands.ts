@@ -33,7 +33,10 @@ export function commandEvent(verb: string, actor: string, body: Body, status: Gr
       known(body, ['proposal', 'reason']);
       return { type: 'reject', proposal: proposalOf(body, status), actor, reason: reasonOf(body) };
     default:
-      throw new CatalystError('NotFound', `There is no command ${verb}: switchover, approve and reject can be given.`);
+      throw new CatalystError(
+        'NotFound',
+        `There is no command ${verb}: switchover, approve, reject and confirm can be given.`,
+      );
   }
 }
 
@@ -68,4 +71,12 @@ function proposalOf(body: Body, status: GroupStatus): string {
   if (body.proposal !== undefined && body.proposal !== proposal.id)
     throw new CatalystError('InvalidState', `The proposal ${String(body.proposal)} is over; open is ${proposal.id}.`);
   return proposal.id;
+}
+
+/** That a person has done what a component waits for. Throws BadRequest. */
+export function confirmation(body: Body): { component: string; reason: string } {
+  known(body, ['component', 'reason']);
+  const { component } = body;
+  if (typeof component !== 'string') throw new CatalystError('BadRequest', '"component" has to be a name.');
+  return { component, reason: reasonOf(body) };
 }

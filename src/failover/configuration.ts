@@ -33,7 +33,11 @@ const Token = Type.Object(
 
 const Password = Type.Object(
   { component: name('Name of the component.', 'cache'), ...secretProperties('password', 'its password') },
-  { ...strict, description: 'The password of a component that is spoken to directly (Valkey).' },
+  {
+    ...strict,
+    description:
+      'The password of a component that is spoken to directly: of Valkey; of ClickHouse, OpenSearch, Neo4j and Harbor as "user:password".',
+  },
 );
 
 const GateKey = Type.Object(

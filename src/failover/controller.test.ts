@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -49,11 +49,15 @@ class MemoryWitness {
 const [a, b] = ['hz-fsn-rtz-prod', 'hz-hel-rtz-prod'];
 const token = 'a-token-of-thirty-letters-or-so';
 
-function group(mode: 'Automatic' | 'SemiAutomatic' | 'Manual'): GroupDeclaration {
+function group(
+  mode: 'Automatic' | 'SemiAutomatic' | 'Manual',
+  components: GroupDeclaration['spec']['components'] = [],
+): GroupDeclaration {
   return {
     name: 'orders',
     spec: {
       mode,
+      components,
       regions: [a, b],
       witnesses: ['memory'],
       dnsFallback: 'hold',
@@ -85,13 +89,14 @@ async function region(
   witness: MemoryWitness,
   mode: Parameters<typeof group>[0],
   running: Set<Controller>,
+  components: GroupDeclaration['spec']['components'] = [],
 ) {
   const path = join(folder, `${files++}.jsonl`);
   const controller = await startController({
     region: name,
     version: '0.0.0',
     listen: { host: '127.0.0.1', port: 0 },
-    groups: [group(mode)],
+    groups: [group(mode, components)],
     gateKeys: async () => undefined,
     tokens: [
       { name: 'anna', secret: token },
@@ -176,7 +181,8 @@ describe('two controllers and a witness', { concurrency: true }, () => {
     assert.doesNotMatch(metrics, /catalyst_sre_runs_total/);
 
     await one.controller.stop('the test is over');
-    assert.equal(witness.lease?.holder, '');
+    // Given back; the other region may have taken it by now.
+    assert.notEqual(witness.lease?.holder, a);
     running.delete(one.controller);
     for (const { path } of [one, two]) assert.equal((await verifyRecordFile(path)).intact, true);
   });
@@ -216,4 +222,40 @@ describe('two controllers and a witness', { concurrency: true }, () => {
       await until('the second region takes over', () => gateOf(two.controller));
       assert.equal(await gateOf(one.controller), false);
     });
+
+  it('a takeover keeps its gates shut until a person confirms what no API can do', async (t) => {
+    const running = new Set<Controller>();
+    const witness = new MemoryWitness();
+    t.after(() => {
+      witness.cut.delete(a);
+      return stopAll(running);
+    });
+    const components = [{ name: 'vectors', adapter: 'Milvus' as const }];
+    const one = await region(a, witness, 'SemiAutomatic', running, components);
+    const two = await region(b, witness, 'SemiAutomatic', running, components);
+    // Where the group begins nothing has to be moved.
+    await until('the first region is active', () => gateOf(one.controller));
+    const confirm = (body: object) => command(two.controller, 'confirm', body);
+    const right = { component: 'vectors', reason: 'force_promote ran' };
+    assert.equal((await confirm(right)).status, 409);
+
+    witness.cut.add(a);
+    await until('a takeover is proposed', () => groupOf(two.controller)?.proposal != null);
+    const consent = { reason: 'it is down', acceptLoss: true, force: 'I called the data centre' };
+    assert.equal((await command(two.controller, 'approve', consent)).status, 202);
+    await until('the plan waits', () =>
+      (groupOf(two.controller)?.problems ?? []).some((problem) =>
+        /vectors waits for a person: .*force_promote=True.*failover confirm orders --component vectors/.test(problem),
+      ),
+    );
+    await until('and says so', () => groupOf(two.controller)?.reason === 'ActivationStuck');
+    assert.equal(await gateOf(two.controller), false);
+    assert.equal((await confirm({ ...right, component: 'other' })).status, 409);
+    assert.equal((await confirm({ component: 'vectors' })).status, 400);
+    assert.equal((await confirm(right)).status, 202);
+    await until('the second region opens', () => gateOf(two.controller));
+    assert.deepEqual(groupOf(two.controller)?.problems, []);
+    const entry = (await readFile(two.path, 'utf8')).split('\n').find((line) => line.includes('"confirmed"'));
+    assert.match(entry ?? '', /token\/anna has seen to vectors: force_promote ran/);
+  });
 });

@@ -5,7 +5,7 @@
 import { CatalystError } from '../errors.ts';
 import { createMetrics, type Metrics, metricsContentType } from '../telemetry/meter.ts';
 import type { MetricKey } from '../telemetry/metrics.ts';
-import { commandEvent } from './commands.ts';
+import { commandEvent, confirmation } from './commands.ts';
 import { refusedApproval, refusedSwitchover } from './consent-decision.ts';
 import { type Door, type DoorToken, openDoor } from './door.ts';
 import { regionState } from './evidence-decision.ts';
@@ -135,8 +135,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
       }
       throw new CatalystError('NotFound', `There is no ${path}: status, record and plan can be read.`);
     },
-    command: (group, verb, actor, body) => {
+    command: async (group, verb, actor, body) => {
       const found = groupNamed(group);
+      if (verb === 'confirm') {
+        const { component, reason } = confirmation(body);
+        log.info({ group, verb, actor, component }, 'command');
+        await found.runner.confirm(component, actor, reason);
+        return statusOf(found);
+      }
       const event = commandEvent(verb, actor, body, statusOf(found));
       refuseCommand(found.runner.state, { ...event, at: elapsed() } as FailoverEvent);
       log.info({ group, verb, actor }, 'command');

@@ -24,8 +24,8 @@ export interface DoorPorts {
   tokens: readonly DoorToken[];
   /** Reads: `status`, `record`. Throws NotFound. */
   read(path: string, query: URLSearchParams): unknown;
-  /** Commands on a group: `switchover`, `approve`, `reject`. Throws CatalystError. */
-  command(group: string, verb: string, actor: string, body: Readonly<Record<string, unknown>>): unknown;
+  /** Commands on a group: `switchover`, `approve`, `reject`, `confirm`. Throws CatalystError. */
+  command(group: string, verb: string, actor: string, body: Readonly<Record<string, unknown>>): Promise<unknown>;
 }
 
 export interface Door {
@@ -105,7 +105,7 @@ async function answer(request: IncomingMessage, ports: DoorPorts, tokens: readon
   if (request.method === 'GET') return json(200, ports.read(rest, url.searchParams));
   const [, group, verb] = /^groups\/([a-z0-9.-]+)\/([a-z]+)$/.exec(rest) ?? [];
   if (request.method !== 'POST' || group === undefined || verb === undefined) throw notFound(path);
-  return json(202, ports.command(group, verb, actor, await readBody(request)));
+  return json(202, await ports.command(group, verb, actor, await readBody(request)));
 }
 
 function isLayer(text: string): text is Layer {

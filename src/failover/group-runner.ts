@@ -5,6 +5,7 @@
 import type { Clock } from '../clock.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import type { CallContext } from '../integrations/contract.ts';
+import { byHandSentence, doneByHand } from './by-hand.ts';
 import type { Elapsed } from './elapsed-clock.ts';
 import { keepLayer, type LayerKeeper } from './layer-keeper.ts';
 import { Gate } from './layers/gate.ts';
@@ -22,7 +23,7 @@ import {
   type PeerMessage,
   type Step,
 } from './protocol.ts';
-import type { RecordFile } from './record-file.ts';
+import { keptEntries, type RecordFile } from './record-file.ts';
 import type { Witness } from './witness/witness.ts';
 
 /** The pure protocol, as the runner needs it. */
@@ -111,7 +112,36 @@ export class GroupRunner {
   }
 
   problems(): string[] {
-    return [...this.#keepers.values()].flatMap((keeper) => keeper.problem() ?? []);
+    const layersToTell = [...this.#keepers.values()].flatMap((keeper) => keeper.problem() ?? []);
+    return [...layersToTell, ...this.#waitingForPeople().map(({ sentence }) => sentence)];
+  }
+
+  /** Components of a plan under way that somebody has to see to. */
+  #waitingForPeople(): { name: string; sentence: string }[] {
+    const { hold } = this.#state;
+    if (hold?.plan.phase !== 'promote' && hold?.plan.phase !== 'verify') return [];
+    return this.#ports.components.flatMap((one) => {
+      const sentence = this.#notDoneByHand(one);
+      return sentence === undefined ? [] : [{ name: one.name, sentence }];
+    });
+  }
+
+  #notDoneByHand({ name, byHand }: Component): string | undefined {
+    if (byHand === undefined || doneByHand(this.#ports.record.recent(this.group, keptEntries), name)) return undefined;
+    return byHandSentence(this.group, name, byHand);
+  }
+
+  /** A person has done what a component waits for. Throws InvalidState when it waits for nothing. */
+  async confirm(component: string, actor: string, reason: string): Promise<void> {
+    const { hold } = this.#state;
+    if (!hold || !this.#waitingForPeople().some(({ name }) => name === component))
+      throw new CatalystError('InvalidState', `${this.group}: ${component} waits for nobody here.`);
+    const { record, settings } = this.#ports;
+    const sentence = `${actor} has seen to ${component}: ${reason}`;
+    const facts = { component, actor, reason };
+    const { group, region } = settings;
+    await record.append({ kind: 'confirmed', group, region, epoch: hold.epoch, actor, sentence, facts });
+    this.tell({ type: 'tick' });
   }
 
   start(): void {
@@ -249,7 +279,7 @@ export class GroupRunner {
   }
 
   #limit(ms: number): AbortSignal {
-    // Whole milliseconds, rounded down: a timer takes no others, and elapsed time has them.
+    // Whole milliseconds, or Node refuses; rounded down, as a deadline may only come out early.
     return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(Math.max(1, Math.floor(ms)))]);
   }
 
@@ -317,6 +347,8 @@ export class GroupRunner {
     const outcome = (result: 'done' | 'failed', sentence: string, handover: Json = null) =>
       this.tell({ type: 'component', request, outcome: result, sentence, token: handover });
     if (component === undefined) return outcome('failed', `There is no component ${name}.`);
+    const undone = action === 'verify' ? this.#notDoneByHand(component) : undefined;
+    if (undone !== undefined) return outcome('failed', undone);
     const limit = deadline === undefined ? componentLimitMs : deadline - elapsed();
     const context: CallContext = { clock, signal: this.#limit(limit) };
     const authority =

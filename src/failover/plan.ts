@@ -21,7 +21,7 @@ export interface FailoverPlan {
   obstacles: readonly string[];
 }
 
-type Planned = Pick<Component, 'name' | 'adapter'>;
+type Planned = Pick<Component, 'name' | 'adapter' | 'byHand'>;
 
 /** Adapters that hand over without loss when both regions are up. */
 const losslessAdapters: ReadonlySet<string> = new Set(['CloudNativePG', 'FerretDB', 'Valkey']);
@@ -69,6 +69,9 @@ function takeoverSteps(from: string, to: string, components: readonly Planned[],
 function promotion(to: string, components: readonly Planned[]): PlanStep[] {
   return [
     ...components.map((one) => ({ region: to, what: `promote ${one.name} (${one.adapter}: ${noteOf(one.adapter)})` })),
+    ...components.flatMap(({ name, byHand }) =>
+      byHand === undefined ? [] : [{ region: to, what: `wait until a person confirms for ${name}: ${byHand}` }],
+    ),
     ...components.map((one) => ({ region: to, what: `verify that ${one.name} can be written` })),
     { region: to, what: 'share the Services with the mesh' },
     { region: to, what: 'open the gate of external traffic' },

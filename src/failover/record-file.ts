@@ -50,7 +50,7 @@ export interface RecordFile {
 }
 
 /** How many entries are kept in memory for `status`. */
-const keptEntries = 500;
+export const keptEntries = 500;
 
 /** Opens or creates the file and checks its whole chain. Throws InvalidState for a chain that is broken. */
 export async function openRecordFile(path: string, now: () => number): Promise<RecordFile> {

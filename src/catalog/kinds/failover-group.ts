@@ -159,6 +159,25 @@ const Component = Type.Object(
         },
       ),
     ),
+    api: maybe(
+      Type.Record(
+        Type.String({ pattern: label }),
+        Type.String({ pattern: '^https?://', maxLength: 2048, examples: ['https://opensearch.hz-fsn.example:9200'] }),
+        {
+          description:
+            'ClickHouse, OpenSearch, Neo4j, MinIO, Harbor: base URL of the HTTP API, by region. Each controller asks that of its own region.',
+          maxProperties: 2,
+        },
+      ),
+    ),
+    leaderAlias: maybe(
+      Type.String({
+        description: 'OpenSearch: name of the connection to the other region, the same in both.',
+        minLength: 1,
+        maxLength: 255,
+        examples: ['other-region'],
+      }),
+    ),
     lag: maybe(
       Type.String({
         description: 'PromQL for the lag in seconds, in place of the one built in for the adapter.',

@@ -8,11 +8,14 @@ import type { PrometheusClient } from '../../integrations/prometheus/client.ts';
 import type { Json } from '../lease.ts';
 import { createCloudNativePg } from './cloudnativepg.ts';
 import { createExternalLayer } from './external.ts';
+import { createHarbor } from './harbor.ts';
 import { createInternalLayer } from './internal.ts';
 import type { Component, LagReading, TrafficLayer } from './layer.ts';
+import { createOpenSearch } from './opensearch.ts';
 import { giteaRefusal, type Signal, signals } from './signals.ts';
 import { createMirrorMaker } from './strimzi.ts';
 import { createValkey } from './valkey.ts';
+import { createClickHouse, createMinio, createNeo4j } from './writable-components.ts';
 
 export interface LayerPorts {
   /** Throws NotConfigured where no cluster is configured. */
@@ -50,10 +53,27 @@ export function componentProblems(spec: FailoverGroupSpec): { index: number; sen
       for (const region of spec.regions)
         if (!/^.+:\d{1,5}$/.test(address?.[region] ?? ''))
           say(`${name} (Valkey) needs "address.${region}" as HOST:PORT.`);
+    for (const sentence of apiProblems(component, spec.regions)) say(sentence);
     const ms = rpo === undefined ? 0 : parseDuration(rpo);
     if (ms === undefined || ms > longestRpoSeconds * 1000)
       say(`${name}: rpo ${rpo} is not a duration of at most a day.`);
   }
+  return problems;
+}
+
+/** Adapters that are asked by an HTTP API. */
+const withApi: ReadonlySet<string> = new Set(['ClickHouse', 'OpenSearch', 'Neo4j', 'MinIO', 'Harbor']);
+
+function apiProblems({ name, adapter, api, leaderAlias }: FailoverComponent, regions: readonly string[]): string[] {
+  const problems: string[] = [];
+  if (leaderAlias !== undefined && adapter !== 'OpenSearch')
+    problems.push(`${name} (${adapter}) has no "leaderAlias".`);
+  if (api === undefined) return problems;
+  if (!withApi.has(adapter)) return [...problems, `${name} (${adapter}) has no "api".`];
+  for (const region of regions)
+    if (!URL.canParse(api[region] ?? '')) problems.push(`${name} (${adapter}) needs "api.${region}" as a URL.`);
+  if (adapter === 'OpenSearch' && leaderAlias === undefined)
+    problems.push(`${name} (OpenSearch) needs "leaderAlias", or its rules could not be deleted.`);
   return problems;
 }
 
@@ -80,8 +100,10 @@ function createComponent(component: FailoverComponent, place: GroupPlace, ports:
   const rpoSeconds = rpo === undefined ? signal.rpoSeconds : (parseDuration(rpo) ?? 0) / 1000;
   const query = component.lag ?? signal.query;
   const believe = component.lag === undefined ? signal.believe : undefined;
-  const effects = createEffects(component, place, ports) ?? gateOnly(name, adapter, signal);
+  const byApi = createByApi(component, place, ports);
+  const effects = createEffects(component, place, ports) ?? { ...gateOnly(name, adapter, signal), ...byApi };
   return {
+    ...(byApi === undefined && signal.byHand !== undefined ? { byHand: signal.byHand } : {}),
     lag: (context) => queriedLag(context, component, ports.prometheus, query, believe),
     ...effects,
     name,
@@ -91,7 +113,8 @@ function createComponent(component: FailoverComponent, place: GroupPlace, ports:
   };
 }
 
-type Effects = Omit<Component, 'name' | 'adapter' | 'order' | 'rpoSeconds' | 'lag'> & Partial<Pick<Component, 'lag'>>;
+type Effects = Omit<Component, 'name' | 'adapter' | 'order' | 'rpoSeconds' | 'byHand' | 'lag'> &
+  Partial<Pick<Component, 'lag'>>;
 
 function createEffects(component: FailoverComponent, place: GroupPlace, ports: LayerPorts): Effects | undefined {
   const { name, adapter, cluster, address = {} } = component;
@@ -119,7 +142,31 @@ function createEffects(component: FailoverComponent, place: GroupPlace, ports: L
   }
 }
 
-/** What nobody can promote by an API that exists: the gate moves, and the plan says what a person has to do. */
+function createByApi(
+  { name, adapter, api, leaderAlias = '' }: FailoverComponent,
+  place: GroupPlace,
+  ports: LayerPorts,
+) {
+  const url = api?.[place.region];
+  if (url === undefined) return undefined;
+  const options = { name, url, secret: ports.password(name) };
+  switch (adapter) {
+    case 'ClickHouse':
+      return createClickHouse(options);
+    case 'OpenSearch':
+      return createOpenSearch({ ...options, leaderAlias });
+    case 'Neo4j':
+      return createNeo4j(options);
+    case 'MinIO':
+      return createMinio(options);
+    case 'Harbor':
+      return createHarbor(options);
+    default:
+      return undefined;
+  }
+}
+
+/** Fenced by the gate alone: there is nothing in it that could refuse writes and go on replicating. */
 function gateOnly(name: string, adapter: string, signal: Signal): Effects {
   const said = async () => ({ sentence: `${name} (${adapter}): ${signal.note}.` });
   return {

@@ -71,6 +71,8 @@ export interface Component {
   order: number;
   /** Largest lag at which it may be taken over without somebody's word, seconds. */
   rpoSeconds: number;
+  /** What a person has to do before it can be written here, and then confirm; undefined where the controller does it. */
+  byHand?: string;
   /** Active: where its data stands, for the lease's payload; null where the component cannot tell. */
   position(context: CallContext): Promise<Json>;
   /** Standby: how far behind it is, given the newest position the active told. */

@@ -14,6 +14,8 @@ export interface Signal {
   believe?: string;
   /** What its taking over means, for plans. */
   note: string;
+  /** What a person has to do for it where the controller cannot (`api` is not set, or there is none); the plan waits. */
+  byHand?: string;
 }
 
 /** Near-zero: WAL is streamed, and two lost seconds are noticed by nobody but an auditor. */
@@ -60,18 +62,25 @@ export const signals: Readonly<Record<Exclude<ComponentAdapter, 'Gitea'>, Signal
   OpenSearch: {
     rpoSeconds: seconds,
     query: canary('opensearch'),
-    note: 'followers are stopped index by index, which cannot be taken back: a person runs the plan',
+    note: 'rules are deleted and followers stopped index by index, which cannot be taken back',
+    byHand:
+      'on the cluster of this region delete every auto-follow rule (DELETE /_plugins/_replication/_autofollow), then stop every follower (POST /_plugins/_replication/INDEX/_stop)',
   },
   Milvus: {
     rpoSeconds: minutes,
     query:
       'max(clamp_min(max by (channel_name)(milvus_wal_last_confirmed_time_tick) - min by (channel_name)(milvus_cdc_last_replicated_time_tick), 0))',
     note: 'switched by update_replicate_configuration on both, forced on the standby when the active is lost',
+    // A gRPC call of its SDKs; the HTTP API has none for it.
+    byHand:
+      'call update_replicate_configuration with this region as the source of cross_cluster_topology: on both clusters when both are up, and on that of this region alone with force_promote=True when the other is lost',
   },
   Neo4j: {
     rpoSeconds: seconds,
     query: canary('neo4j'),
     note: 'recreated from a secondary by a person; a cluster stretched over both regions is against §2.2',
+    byHand:
+      'see that each database has a writer here (SHOW DATABASES); recreate those that have none with dbms.recreateDatabase',
   },
   MinIO: {
     rpoSeconds: minutes,
@@ -82,7 +91,7 @@ export const signals: Readonly<Record<Exclude<ComponentAdapter, 'Gitea'>, Signal
   Harbor: {
     rpoSeconds: minutes,
     query: canary('harbor'),
-    note: 'replicated by policy; only the gate moves',
+    note: 'replicated by policy: rules that pull from the other region are switched off',
   },
 };
 

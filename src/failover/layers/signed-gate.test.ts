@@ -57,7 +57,7 @@ describe('a gate that knows its controller by a key', () => {
       metrics: async () => '',
       metricsContentType: '',
       read: () => undefined,
-      command: () => undefined,
+      command: async () => undefined,
     });
     await new Promise<void>((resolve) => way.listen(0, '127.0.0.1', resolve));
     sidecar = await startSidecar({
