@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { findAlertmanager } from '../../testbed/alertmanager.ts';
 import { demand, runProgram, temporaryDirectory } from '../../testbed/process.ts';
 import { findPrometheus } from '../../testbed/prometheus.ts';
@@ -186,6 +186,37 @@ describeReal('amtool on the generated configuration', findAlertmanager, () => {
     const { amtool } = demand(findAlertmanager());
     const folder = written('alertmanager', alertmanagerFiles(handbook, outside));
     const file = join(folder, 'alertmanager/alertmanager.yml');
+    runProgram(amtool, ['check-config', file]);
+    for (const [receivers, labels] of reached)
+      runProgram(amtool, [
+        ...['config', 'routes', 'test', `--config.file=${file}`, `--verify.receivers=${receivers}`],
+        ...labels,
+      ]);
+  });
+
+  it('takes the variant for Gitea but for the two fields that came later', () => {
+    const { amtool } = demand(findAlertmanager());
+    const file = join(
+      written('alertmanager', alertmanagerFiles(handbook, outside)),
+      'alertmanager/alertmanager-gitea.yml',
+    );
+    const parsed = parse(readFileSync(file, 'utf8')) as {
+      receivers: { webhook_configs?: Record<string, unknown>[] }[];
+    };
+    const webhooks = parsed.receivers.flatMap(({ webhook_configs = [] }) => webhook_configs);
+    assert.equal(webhooks.length, 3);
+    // Debian has Alertmanager 0.25; `timeout` is of 0.28, `payload` of 0.32, and no package of a newer one is to be had.
+    for (const webhook of webhooks) {
+      assert.equal(webhook.timeout, '10s');
+      delete webhook.timeout;
+      const { payload } = webhook as { payload?: { ref: string; inputs: Record<string, string> } };
+      delete webhook.payload;
+      if (payload === undefined) continue;
+      // Gitea takes {ref, inputs} with texts, and nothing else.
+      assert.deepEqual(Object.keys(payload), ['ref', 'inputs']);
+      for (const input of Object.values(payload.inputs)) assert.match(input, /^\{\{ \.[A-Za-z.]+ \}\}$/);
+    }
+    writeFileSync(file, stringify(parsed));
     runProgram(amtool, ['check-config', file]);
     for (const [receivers, labels] of reached)
       runProgram(amtool, [
