@@ -418,9 +418,10 @@ export function createFixture(): Fixture {
     approvals: model([exampleApproval('p1', 'acme'), exampleApproval('p2', 'globex')]),
     pages: model<never>([]) as never,
     incidentCommands: {
-      acknowledge: async (id, actor, comment) => did('acknowledge', id, actor.id, comment),
+      acknowledge: async (id, actor, { comment }) => did('acknowledge', id, actor.id, comment),
       resolve: async (id, actor, resolution) => did('resolve', id, actor.id, resolution),
-      escalate: async (id, actor, comment) => did('escalate', id, actor.id, comment),
+      escalate: async (id, actor, { comment, version }) =>
+        did('escalate', id, actor.id, comment, version?.toString()),
       note: async (id, actor, text) => did('note', id, actor.id, text),
     },
     acknowledgeLinks: {

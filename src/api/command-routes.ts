@@ -17,8 +17,14 @@ const maybe = Type.Optional;
 const optional = <T extends Parameters<typeof Type.Object>[0]>(properties: T, description: string) =>
   Type.Union([Type.Object(properties, { ...closed, description }), Type.Null()], { description });
 
-const Acknowledge = optional({ comment: maybe(comment('Why, or what you are about to do.')) }, 'Acknowledging.');
-const Escalate = optional({ comment: maybe(comment('What you need.')) }, 'Asking for help.');
+const version = maybe(
+  Type.Integer({ description: 'Version of the incident you saw; a newer one is a Conflict.', minimum: 1 }),
+);
+const Acknowledge = optional(
+  { comment: maybe(comment('Why, or what you are about to do.')), version },
+  'Acknowledging.',
+);
+const Escalate = optional({ comment: maybe(comment('What you need.')), version }, 'Asking for help.');
 const Resolve = Type.Object({ resolution: comment('What the cause was and what ended it.') }, closed);
 const Note = Type.Object({ text: comment('The note.') }, closed);
 const Vote = optional(
@@ -100,7 +106,7 @@ function incidentCommands(app: Api, ports: ApiPorts): void {
       const { id } = request.params;
       return command(keys, request, reply, async () => {
         await visible(id, actor);
-        await commands.acknowledge(id, actor, request.body?.comment);
+        await commands.acknowledge(id, actor, request.body ?? {});
         return answer(id, actor);
       });
     },
@@ -120,7 +126,7 @@ function incidentCommands(app: Api, ports: ApiPorts): void {
       const { id } = request.params;
       return command(keys, request, reply, async () => {
         await visible(id, actor);
-        await commands.escalate(id, actor, request.body?.comment);
+        await commands.escalate(id, actor, request.body ?? {});
         return answer(id, actor);
       });
     },

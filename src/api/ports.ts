@@ -260,13 +260,19 @@ export interface Runs extends ReadModel<RunSummary, RunFilter> {
   journal(runId: string, page: { after?: number | undefined; limit: number }): Promise<JournalEntry[]>;
 }
 
+export interface SeenIncident {
+  comment?: string | undefined;
+  /** The version the caller saw; a newer one is a Conflict. */
+  version?: number | undefined;
+}
+
 /** The caller has been found to see the incident. Throws InvalidState when its state does not allow it. */
 export interface IncidentCommands {
-  acknowledge(id: string, actor: Actor, comment: string | undefined): Promise<void>;
+  acknowledge(id: string, actor: Actor, seen: SeenIncident): Promise<void>;
   resolve(id: string, actor: Actor, resolution: string): Promise<void>;
   note(id: string, actor: Actor, text: string): Promise<void>;
   /** Pages the next step of the incident's policy now. */
-  escalate(id: string, actor: Actor, comment: string | undefined): Promise<void>;
+  escalate(id: string, actor: Actor, seen: SeenIncident): Promise<void>;
 }
 
 /** What the link in a page leads to. Times are ms since the epoch. */

@@ -84,6 +84,8 @@ export interface AppOptions {
   log?: Log;
   /** Tokens beside those of the configuration, e.g. the sandbox's own. */
   extraTokens?: Awaited<ReturnType<typeof readTokens>>;
+  /** Links in pages lead to where it listens, where no publicUrl is set: for the sandbox, which is looked at on its machine. */
+  linksToItself?: boolean;
   /** Lets drills be started; given the database once it is open. */
   drills?: (db: Database) => Drills & { stop(): void };
 }
@@ -143,7 +145,9 @@ export async function startApp(options: AppOptions): Promise<App> {
     const reach = (person: string) => pager?.receiversOf(person) ?? [];
     const escalation = escalationPorts({ db, clock, catalog, reach });
     const keys = await openLinkKeys(config, { db, clock, environment });
-    const deliver = pagesThrough(pager, pageLinks(keys, config.publicUrl));
+    let itself: string | undefined;
+    const publicUrl = () => config.publicUrl ?? (options.linksToItself ? itself : undefined);
+    const deliver = pagesThrough(pager, pageLinks(keys, publicUrl));
     const createPage = toWhoIsCalledFirst(escalation);
 
     const wakeup = createWakeup();
@@ -263,7 +267,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
     life.onStop('record check', () => recordCheck.stop());
 
-    const paging = pager && { reach, publicUrl: config.publicUrl };
+    const paging = pager && { reach, publicUrl };
     const healthPorts = { database, integrations: integrations.all, catalog, clock, paging };
     const drills = options.drills?.(db);
     if (drills) life.onStop('drills', () => drills.stop());
@@ -315,6 +319,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     life.onStop('http', () => api.close());
     observer.gauges(db, catalog, recordCheck);
     const url = await listen(api, config.listen);
+    itself = url;
     log.info({ url, version, database: database.kind, runbooks: catalog.all().length }, 'ready');
     return { url, database, sessions: login?.sessions, stop: () => life.stop() };
   } catch (error) {

@@ -33,15 +33,15 @@ export function commandPorts(
       cancel: (runId, actor, reason) => runs.cancel(actorOf(actor), runId, reason ?? ''),
     },
     incidentCommands: {
-      acknowledge: async (incidentId, actor, comment) => {
-        await incidents.acknowledge({ incidentId, actor: actor.id });
+      acknowledge: async (incidentId, actor, { comment, version }) => {
+        await incidents.acknowledge({ incidentId, actor: actor.id, expectedVersion: version });
         if (comment) await incidents.note({ incidentId, actor: actor.id, text: comment });
       },
       resolve: async (incidentId, actor, reason) => {
         await incidents.resolve({ incidentId, actor: actor.id, reason });
       },
-      escalate: async (incidentId, actor, comment) => {
-        await incidents.escalate({ incidentId, actor: actor.id, comment });
+      escalate: async (incidentId, actor, { comment, version }) => {
+        await incidents.escalate({ incidentId, actor: actor.id, comment, expectedVersion: version });
       },
       note: async (incidentId, actor, text) => {
         await incidents.note({ incidentId, actor: actor.id, text });

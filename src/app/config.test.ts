@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import Type from 'typebox';
 import type { CatalystError } from '../errors.ts';
+import { IntegrationsConfig } from '../integrations/all.ts';
 import { checkConfig, readConfig } from './config.ts';
 import { databaseLocation, readSecret, readTokens, repositoryName } from './secrets.ts';
 
@@ -24,6 +25,19 @@ before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'config-'));
 });
 after(() => rm(directory, { recursive: true }));
+
+test('a person is reached by receivers that there are', () => {
+  const notify = { receivers: { mail: { webhook: { url: 'https://x.example' } } }, people: { mira: ['mail', 'phone'] } };
+  const checked = checkConfig(
+    JSON.stringify({ sovereign: { name: 'x' }, integrations: { notify } }),
+    'c.yaml',
+    IntegrationsConfig,
+  );
+  assert.deepEqual(
+    checked.problems.map(({ sentence }) => sentence),
+    ['There is no receiver "phone" under "receivers".'],
+  );
+});
 
 test('a small configuration is enough; everything else has a default, and the careful one', () => {
   const checked = check('sovereign: {name: hz-fsn}\n');

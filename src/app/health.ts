@@ -12,7 +12,7 @@ export interface HealthPorts {
   catalog: Pick<Catalog, 'problems' | 'all' | 'resources'>;
   clock: Clock;
   /** Undefined where nobody can be paged at all. */
-  paging: { reach(person: string): readonly string[]; publicUrl: string | undefined } | undefined;
+  paging: { reach(person: string): readonly string[]; publicUrl(): string | undefined } | undefined;
 }
 
 /**
@@ -40,7 +40,7 @@ export async function checkHealth(
         ? `${catalog.all().length} runbooks are loaded.`
         : `${errors} documents are wrong; their last good versions serve.`,
   };
-  const people = paging ? [onCallCheck(catalog, paging.reach), linkCheck(paging.publicUrl)] : [];
+  const people = paging ? [onCallCheck(catalog, paging.reach), linkCheck(paging.publicUrl())] : [];
   return { ready: ready.healthy, checks: [ready, documents, ...people, ...(await Promise.all(systems))] };
 }
 

@@ -62,7 +62,7 @@ async function page({ id }: Incident, receiver = 'mira'): Promise<Page> {
 }
 const linksWith = (own = keys) => acknowledgeLinks({ db: database.db, clock, keys: own, incidents });
 function tokenOf(written: Page, own = keys): string {
-  const links = pageLinks(own, 'https://sre.example/')(written);
+  const links = pageLinks(own, () => 'https://sre.example/')(written);
   assert.equal(links?.url, `https://sre.example/incidents/${written.incidentId}`);
   return links?.acknowledgeUrl.replace('https://sre.example/ack/', '') ?? '';
 }
@@ -135,8 +135,8 @@ test('forged, for another incident or receiver, or made with another key: it is 
 test('a page has the same link each time it is sent, none without a public URL, and keeps none', async () => {
   const written = await page(await open());
   assert.equal(tokenOf(written), tokenOf(written));
-  assert.equal(pageLinks(keys, undefined)(written), undefined);
-  assert.equal(pageLinks(keys, 'https://sre.example')({ ...written, incidentId: undefined }), undefined);
+  assert.equal(pageLinks(keys, () => undefined)(written), undefined);
+  assert.equal(pageLinks(keys, () => 'https://sre.example')({ ...written, incidentId: undefined }), undefined);
   assert.ok(!JSON.stringify(await listPages(database.db, { limit: 10 })).includes(tokenOf(written)));
 });
 

@@ -40,9 +40,13 @@ export interface PageLinks {
 }
 
 /** The links of a page about an incident; undefined where nobody could follow them. The same each time it is sent. */
-export function pageLinks(keys: LinkKeys, publicUrl: string | undefined): (page: Page) => PageLinks | undefined {
-  const base = publicUrl?.replace(/\/+$/, '');
+/** @param publicUrl where people reach the product; asked for each page */
+export function pageLinks(
+  keys: LinkKeys,
+  publicUrl: () => string | undefined,
+): (page: Page) => PageLinks | undefined {
   return ({ id, incidentId, receiver, createdAt }) => {
+    const base = publicUrl()?.replace(/\/+$/, '');
     if (base === undefined || incidentId === undefined) return undefined;
     const token = signClaim(keys.acknowledge, { pageId: id, incidentId, receiver, expiresAt: createdAt + linkFor });
     return { url: `${base}/incidents/${incidentId}`, acknowledgeUrl: `${base}/ack/${token}` };

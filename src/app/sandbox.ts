@@ -59,7 +59,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       ? { drills: (db) => createDrills({ sandbox, db, clock: clock ?? systemClock }) }
       : {};
     const { drills: _wanted, ...appOptions } = options;
-    const app = await startApp({ ...appOptions, ...offered, config, extraTokens });
+    const app = await startApp({ ...appOptions, ...offered, config, extraTokens, linksToItself: true });
     // The path that handbook §12 prints.
     sandbox.alertmanager.setWebhook({
       url: `${app.url}/api/v1/repos/system/platform/actions/dispatches`,
@@ -102,8 +102,6 @@ async function configFor(
   };
   const wanted = {
     listen,
-    // Port 0 becomes another one, which nobody knows yet.
-    ...(thisMachine(listen) && !listen.endsWith(':0') ? { publicUrl: `http://${listen}` } : {}),
     dataDir,
     // A world made for it may be acted on: a real Sovereign begins with Suggest.
     sovereign: { name: 'pocket', mode: 'Automatic' },

@@ -50,7 +50,7 @@ export type RecordKind = (typeof recordKinds)[number];
 export interface RecordEntry {
   at: number;
   kind: RecordKind;
-  /** Who: `engine`, `alertmanager`, `catalog`, or `token/<name>`, `user/<name>`. */
+  /** Who: `engine`, `alertmanager`, `catalog`, `token/<name>`, `user/<name>`, or `receiver/<name>` by the link of a page. */
   actor: string;
   organization?: string | undefined;
   alertId?: string | undefined;

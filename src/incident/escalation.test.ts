@@ -102,6 +102,9 @@ async function open(change: Partial<Incident> = {}): Promise<Incident> {
     checkSentence: undefined,
     clearSince: undefined,
     version: 1,
+    mergedInto: undefined,
+    causedBy: undefined,
+    causedBySentence: undefined,
     ...change,
   };
   await database.db.transaction().execute((tx) => saveIncidents(tx, [incident]));

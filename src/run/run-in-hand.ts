@@ -1,6 +1,7 @@
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import type { Mode } from '../catalog/kinds/runbook.ts';
 import type { Scope } from '../check/check.ts';
+import type { Severity } from '../incident/incident.ts';
 import type { AlertQuestion, BoundTarget, Json } from '../integrations/contract.ts';
 import type { RunState } from './journal.ts';
 
@@ -11,7 +12,7 @@ export interface RunInHand {
   organization: string | undefined;
   mode: Mode;
   alert: (AlertQuestion & { id: string; name: string; annotations: Record<string, string> }) | undefined;
-  incident: { id: string; type: string; severity: string } | undefined;
+  incident: { id: string; type: string; severity: Severity } | undefined;
   inputs: Record<string, Json>;
   createdAt: number;
   /** A person asked to cancel. */

@@ -1,4 +1,4 @@
-/** Notifications: telling people, by webhook or mail. */
+/** Notifications: telling people, by webhook, mail or Matrix. */
 import Type from 'typebox';
 import type { Clock } from '../../clock.ts';
 import type { ActionDefinition, Integration } from '../contract.ts';
@@ -21,7 +21,7 @@ export function createNotify(config: NotifyConfig | undefined, ports: NotifyPort
   const made = config === undefined ? undefined : createPager(config, ports);
   return {
     name: 'notify',
-    description: 'Tells people, by webhook or mail.',
+    description: 'Tells people, by webhook, mail or Matrix.',
     configured: made !== undefined,
     facts: [],
     actions: [pageAction(() => configured(made, 'notify'))],

@@ -149,7 +149,7 @@ describe('pages by webhook', () => {
  */
 async function homeserver() {
   const events = new Map<string, { content: Record<string, string>; room: string }>();
-  const refusals: { status: number; body: object; headers?: Record<string, string> }[] = [];
+  const refusals: { status: number; body: object; headers: Record<string, string> }[] = [];
   /** Answers are lost after the event was taken. */
   let losing = false;
   const server = await serve(({ method, url, headers, body }) => {
@@ -221,12 +221,12 @@ describe('pages by Matrix', () => {
     await using server = await homeserver();
     const deliver = () => server.pager().deliver('room', page, limit());
     const tooMany = { errcode: 'M_LIMIT_EXCEEDED', error: 'Too Many Requests' };
-    server.refusals.push({ status: 429, body: { ...tooMany, retry_after_ms: 2_500 } });
+    server.refusals.push({ status: 429, body: { ...tooMany, retry_after_ms: 2_500 }, headers: {} });
     await assert.rejects(deliver(), { retryable: true, certain: true, details: { status: 429, retryAfterMs: 2_500 } });
     const headers = { 'retry-after': '7' };
     server.refusals.push({ status: 429, body: { ...tooMany, retry_after_ms: 2_500 }, headers });
     await assert.rejects(deliver(), { retryable: true, details: { status: 429, retryAfterMs: 7_000 } });
-    server.refusals.push({ status: 403, body: { errcode: 'M_FORBIDDEN', error: 'You are not in the room' } });
+    server.refusals.push({ status: 403, body: { errcode: 'M_FORBIDDEN', error: 'You are not in the room' }, headers: {} });
     await assert.rejects(deliver(), { code: 'UpstreamRefused', retryable: false, message: /M_FORBIDDEN: You are not/ });
     const wrong = server.pager({ tokenEnv: 'PASSWORD' });
     await assert.rejects(wrong.deliver('room', page, limit()), (error: Error) => {
@@ -234,7 +234,7 @@ describe('pages by Matrix', () => {
       assert.doesNotMatch(JSON.stringify(error) + error.message, /mail-password/);
       return true;
     });
-    server.refusals.push({ status: 200, body: { hello: 'there' } });
+    server.refusals.push({ status: 200, body: { hello: 'there' }, headers: {} });
     await assert.rejects(deliver(), { code: 'UpstreamRefused', message: /id of an event/ });
   });
 
