@@ -2,7 +2,7 @@
 import type { Slo } from './server/api-types.ts';
 
 /** Handbook §9. */
-const sections: Readonly<Record<string, string>> = {
+export const sections: Readonly<Record<string, string>> = {
   '9.1': 'Catalyst control plane',
   '9.2': 'AI Hub',
   '9.3': 'Open Banking',
@@ -17,15 +17,21 @@ export interface SloHeading {
 }
 export type SloRow = SloHeading | Slo;
 
+/** What one looks for first comes first. */
+const badness: Readonly<Record<Slo['state'], number>> = { NoData: 0, OK: 1, Burning: 2, Exhausted: 3 };
+
 export const isHeading = (row: SloRow): row is SloHeading => 'heading' in row;
-const isBad = ({ state }: Pick<Slo, 'state'>) => state === 'Burning' || state === 'Exhausted';
+export const isBad = ({ state }: Pick<Slo, 'state'>) => state === 'Burning' || state === 'Exhausted';
 
 /** Of two Organizations with an objective of one name each has its own. */
 export const sloKey = ({ name, organization }: Slo) => `${organization ?? ''}/${name}`;
 
 /** Every group with its heading before it; sections first, in their order. */
 export function sloRows(slos: readonly Slo[]): SloRow[] {
-  const groups = Map.groupBy(slos, headingOf);
+  const groups = Map.groupBy(
+    slos.toSorted((a, b) => badness[b.state] - badness[a.state] || a.title.localeCompare(b.title)),
+    headingOf,
+  );
   return [...groups.keys()]
     .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
     .flatMap((heading): SloRow[] => {

@@ -67,7 +67,9 @@ describeReal('the console, where runbooks ask', findChromium, () => {
 
   test('I read what the runbook would do, and what it looked at', async () => {
     const panel = mira.page.getByRole('article', { name: 'Incident' });
-    await panel.getByRole('button', { name: 'What would be done now?' }).click();
+    await panel.getByRole('heading', { name: 'By hand' }).waitFor();
+    const runbooks = panel.locator('section', { has: mira.page.getByRole('heading', { name: 'Runbooks that fit' }) });
+    await runbooks.getByRole('button', { name: 'What would it do now?' }).first().click();
     await panel.getByText('nothing was written and nothing was done').waitFor();
     assert.ok((await panel.getByText('kubernetes.reachable').count()) > 0);
     await mira.accessible();

@@ -38,10 +38,23 @@ export async function post<T>(path: string, body?: object): Promise<T> {
   return ask<T>(path, { method: 'POST', headers, ...(body ? { body: JSON.stringify(body) } : {}) });
 }
 
+/** What is not JSON: a document to read or to take along. */
+export async function getText(path: string): Promise<string> {
+  const answer = await request(path, {});
+  return answer.ok ? answer.text() : fail(path, answer, await answer.json().catch(() => undefined));
+}
+
 async function ask<T>(path: string, init: RequestInit): Promise<T> {
-  let answer: Response;
+  const answer = await request(path, init);
+  const body: unknown = await answer.json().catch(() => undefined);
+  // Not ready is an answer, with what is wrong in it.
+  if (answer.ok || (path === '/readyz' && answer.status === 503)) return body as T;
+  return fail(path, answer, body);
+}
+
+async function request(path: string, init: RequestInit): Promise<Response> {
   try {
-    answer = await fetch(path, { ...init, signal: AbortSignal.timeout(patienceMs) });
+    return await fetch(path, { ...init, signal: AbortSignal.timeout(patienceMs) });
   } catch {
     throw new ServerError({
       code: 'Unreachable',
@@ -50,9 +63,9 @@ async function ask<T>(path: string, init: RequestInit): Promise<T> {
       hint: 'Is it still running, and is this machine connected? It is tried again when the stream is back.',
     });
   }
-  const body: unknown = await answer.json().catch(() => undefined);
-  // Not ready is an answer, with what is wrong in it.
-  if (answer.ok || (path === '/readyz' && answer.status === 503)) return body as T;
+}
+
+function fail(path: string, answer: Response, body: unknown): never {
   const problem = body as Problem | undefined;
   if (answer.status === 401 && path !== '/api/v1/session') onLoggedOut();
   throw new ServerError(

@@ -1,7 +1,7 @@
-/** What changes without an entry of the record: read again from time to time, while somebody looks. */
+/** What changes without an entry of the record, as documents in Git and what Prometheus knows: read again from time to time, while somebody looks. */
 import type { Live } from './live.svelte.ts';
 
-/** Rules record every 30 s; sooner there is nothing new. */
+/** Rules record every 30 s, and sources are read no more often; sooner there is nothing new. */
 const everyMs = 30_000;
 
 /** To be called where a component begins, as `live` is. */
