@@ -370,8 +370,17 @@ export function createFixture(): Fixture {
     pages: model<never>([]) as never,
     incidentCommands: {
       acknowledge: async (id, actor, comment) => did('acknowledge', id, actor.id, comment),
-      resolve: async (id, actor, resolution) => did('resolve', id, actor.id, resolution),
+      resolve: async (id, actor, resolution, falseAlarm) =>
+        did('resolve', id, actor.id, resolution, falseAlarm ? 'false alarm' : undefined),
       note: async (id, actor, text) => did('note', id, actor.id, text),
+      merge: async (id, actor, { into, version }) => {
+        did('merge', id, actor.id, into, version?.toString());
+        return into;
+      },
+      split: async (id, actor, { alerts, title }) => {
+        did('split', id, actor.id, alerts.join(), title);
+        return id;
+      },
     },
     runCommands: {
       start: async (request) => {

@@ -102,6 +102,7 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
     'alerts/a2',
     'incidents/i2',
     'incidents/i2/timeline',
+    'incidents/i2/runbooks',
     'runs/r2',
     'runs/r2/journal',
     'approvals/p2',
@@ -110,6 +111,10 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
     assert.equal((await get(`/api/v1/${url}`, 'acme-viewer')).statusCode, 404, url);
   for (const url of ['incidents/i2/acknowledge', 'runs/r2/cancel', 'runs/r3/cancel', 'runbooks/secret-plan/runs'])
     assert.equal((await post(`/api/v1/${url}`, 'acme-admin')).statusCode, 404, url);
+  // Neither end of a merge may be somebody else's.
+  assert.equal((await post('/api/v1/incidents/i1/merge', 'acme-admin', { into: 'i2' })).statusCode, 404);
+  assert.equal((await post('/api/v1/incidents/i2/merge', 'acme-admin', { into: 'i1' })).statusCode, 404);
+  assert.equal((await post('/api/v1/incidents/i2/split', 'acme-admin', { alerts: ['a2'] })).statusCode, 404);
   assert.deepEqual(f.commands, []);
 });
 
@@ -137,6 +142,10 @@ test('commands reach their service with who asked', async () => {
   assert.equal((await post('/api/v1/incidents/i1/acknowledge', 'acme-dev', { comment: 'on it' })).statusCode, 200);
   assert.equal((await post('/api/v1/incidents/i1/resolve', 'root', { resolution: 'unsealed' })).statusCode, 200);
   assert.equal((await post('/api/v1/incidents/i1/notes', 'root', { text: 'looking' })).statusCode, 200);
+  const merged = await post('/api/v1/incidents/i1/merge', 'root', { into: 'i3', version: 1 });
+  assert.equal(merged.json().id, 'i3', 'the answer is the one that goes on');
+  assert.equal((await post('/api/v1/incidents/i1/split', 'root', { alerts: ['a1'], title: 'Other' })).statusCode, 200);
+  assert.equal((await post('/api/v1/incidents/i1/split', 'root', { alerts: [] })).statusCode, 400);
   assert.equal((await post('/api/v1/runs/r1/approve', 'root', { planDigest: 'abc' })).statusCode, 200);
   assert.equal((await post('/api/v1/runs/r1/approve', 'acme-admin')).statusCode, 403);
   assert.equal((await post('/api/v1/runs/r1/cancel', 'acme-admin')).statusCode, 200);
@@ -147,6 +156,8 @@ test('commands reach their service with who asked', async () => {
     'acknowledge i1 token/acme-dev on it',
     'resolve i1 token/root unsealed',
     'note i1 token/root looking',
+    'merge i1 token/root i3 1',
+    'split i1 token/root a1 Other',
     'approve r1 token/root abc',
     'cancel r1 token/acme-admin',
     'start restart-shop token/acme-dev {"count":2} dry',

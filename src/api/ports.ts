@@ -190,8 +190,13 @@ export interface Runs extends ReadModel<RunSummary, RunFilter> {
 /** The caller has been found to see the incident. Throws InvalidState when its state does not allow it. */
 export interface IncidentCommands {
   acknowledge(id: string, actor: Actor, comment: string | undefined): Promise<void>;
-  resolve(id: string, actor: Actor, resolution: string): Promise<void>;
+  /** @param falseAlarm nothing was wrong: it does not count in statistics */
+  resolve(id: string, actor: Actor, resolution: string, falseAlarm: boolean): Promise<void>;
   note(id: string, actor: Actor, text: string): Promise<void>;
+  /** The caller has been found to see both. Returns the id of the one that goes on. Throws Conflict. */
+  merge(id: string, actor: Actor, how: { into: string; version?: number; intoVersion?: number }): Promise<string>;
+  /** Returns the id of the new one. Throws Conflict. */
+  split(id: string, actor: Actor, how: { alerts: string[]; title?: string; version?: number }): Promise<string>;
 }
 
 export interface StartRun {

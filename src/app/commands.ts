@@ -37,11 +37,19 @@ export function commandPorts(
         await incidents.acknowledge({ incidentId, actor: actor.id });
         if (comment) await incidents.note({ incidentId, actor: actor.id, text: comment });
       },
-      resolve: async (incidentId, actor, reason) => {
-        await incidents.resolve({ incidentId, actor: actor.id, reason });
+      resolve: async (incidentId, actor, reason, falseAlarm) => {
+        await incidents.resolve({ incidentId, actor: actor.id, reason, falseAlarm });
       },
       note: async (incidentId, actor, text) => {
         await incidents.note({ incidentId, actor: actor.id, text });
+      },
+      merge: async (incidentId, actor, { into, version, intoVersion }) => {
+        const seen = { expectedVersion: version, expectedIntoVersion: intoVersion };
+        return (await incidents.merge({ incidentId, into, actor: actor.id, ...seen })).id;
+      },
+      split: async (incidentId, actor, { alerts, title, version }) => {
+        const what = { alertIds: alerts, title, expectedVersion: version };
+        return (await incidents.split({ incidentId, actor: actor.id, ...what })).id;
       },
     },
   };

@@ -57,12 +57,25 @@ export interface RecordFilter {
   limit: number;
 }
 
-/** Entries in order. */
+/** The newest entry about an incident itself; what a run or a page did beside it does not count. */
+export async function lastOfIncident(db: Queryable, incidentId: string): Promise<RecordedEntry | undefined> {
+  const row = await db
+    .selectFrom('record')
+    .select('seq')
+    .where('incident_id', '=', incidentId)
+    .where('kind', 'like', 'incident.%')
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row && (await readRecord(db, { after: row.seq - 1, limit: 1 }))[0];
+}
+
 /** Sequence number of the newest entry; 0 when there is none. */
 export async function recordHead(db: Queryable): Promise<number> {
   return (await db.selectFrom('record_head').select('seq').executeTakeFirstOrThrow()).seq;
 }
 
+/** Entries in order. */
 export async function readRecord(db: Queryable, filter: RecordFilter): Promise<RecordedEntry[]> {
   return (await readRows(db, filter)).map(({ dataText, ...entry }) => entry);
 }

@@ -16,6 +16,7 @@ const verbed: Readonly<Record<string, string>> = {
   acknowledge: 'acknowledged',
   resolve: 'resolved',
   notes: 'noted',
+  split: 'split off',
   approve: 'approved',
   reject: 'rejected',
   cancel: 'asked to stop',
@@ -34,7 +35,9 @@ export async function act(
   for (const name of names) {
     const path = `/api/v1/${noun}s/${encodeURIComponent(name)}/${verb}`;
     const item = await client.post(path, Object.keys(given).length === 0 ? undefined : given);
-    await tell(item, `${noun}/${name}`, verbed[verb] ?? verb, flags, io);
+    // A merge and a split answer with the incident that goes on, or is new.
+    const what = verb === 'merge' ? `goes on with ${name}` : (verbed[verb] ?? verb);
+    await tell(item, `${noun}/${String(item.id)}`, what, flags, io);
   }
   return exitCodes.done;
 }

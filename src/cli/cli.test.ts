@@ -54,6 +54,8 @@ test('describe shows what belongs to a thing', async () => {
   assert.match(out, /^Severity: +P1$/m);
   assert.match(out, /^Opened At: .*\(5m ago\)$/m);
   assert.match(out, /^Runs:\n {2}NAME +RUNBOOK/m);
+  assert.match(out, /^ {2}1 +openbao-sealed +Alert +11 of 12 +Good +Cooldown +handbook +5m$/m);
+  assert.match(out, /^ {2}1\. openbao-sealed: It is triggered by OpenBaoSealed\./m);
   assert.match(out, /Timeline:\n.*The incident was opened\. \(engine\)/);
   assert.match((await cli(['describe', 'run', 'r1'])).out, /Approvals:\n {2}NAME/);
   assert.match((await cli(['describe', 'runbook', 'restart-shop'])).out, /Spec:\n {2}steps:/);
@@ -128,6 +130,9 @@ test('commands print what became of it', async () => {
   assert.equal((await cli(['incident', 'ack', 'i1', '-m', 'on it'])).out, 'incident/i1 acknowledged\n');
   assert.equal((await cli(['incident', 'resolve', 'i1', '-m', 'fixed'])).out, 'incident/i1 resolved\n');
   assert.equal((await cli(['incident', 'note', 'i1', '-m', 'hm', '-o', 'name'])).out, 'incident/i1\n');
+  assert.equal((await cli(['incident', 'resolve', 'i1', '-m', 'a test', '--false-alarm'])).code, 0);
+  assert.equal((await cli(['incident', 'merge', 'i1', '--into', 'i3'])).out, 'incident/i3 goes on with i1\n');
+  assert.equal((await cli(['incident', 'split', 'i1', '--alerts', 'a1', 'a2'])).out, 'incident/i1 split off\n');
   assert.equal((await cli(['run', 'approve', 'r1', '--plan-digest', 'abc'])).out, 'run/r1 approved\n');
   assert.equal((await cli(['run', 'cancel', 'r1'])).out, 'run/r1 asked to stop\n');
   assert.match(
@@ -138,6 +143,9 @@ test('commands print what became of it', async () => {
     'acknowledge i1 token/root on it',
     'resolve i1 token/root fixed',
     'note i1 token/root hm',
+    'resolve i1 token/root a test false alarm',
+    'merge i1 token/root i3',
+    'split i1 token/root a1,a2',
     'approve r1 token/root abc',
     'cancel r1 token/root',
     'start restart-shop token/root {"count":2,"tag":"7"} dry',

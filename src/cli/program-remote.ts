@@ -67,7 +67,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
 export function addIncident(program: Command, { io, finish }: ProgramContext): void {
   const incident = program
     .command('incident')
-    .summary('take, resolve or annotate an incident')
+    .summary('take, resolve, annotate, merge or split an incident')
     .description('Acts on incidents.');
   const verb = (name: string, summary: string) =>
     remote(
@@ -91,13 +91,21 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
     );
   verb('resolve', 'resolve an incident')
     .requiredOption('-m, --resolution <text>', 'what the cause was and what ended it')
+    .option('--false-alarm', 'nothing was wrong: it does not count in statistics')
     .addHelpText(
       'after',
       examples(['catalyst-sre incident resolve ID -m "certificate renewed"', 'the text goes on record']),
     )
     .action(async (id: string, flags) =>
       finish(
-        await (await import('./act.ts')).act('incident', 'resolve', [id], { resolution: flags.resolution }, flags, io),
+        await (await import('./act.ts')).act(
+          'incident',
+          'resolve',
+          [id],
+          { resolution: flags.resolution, falseAlarm: flags.falseAlarm },
+          flags,
+          io,
+        ),
       ),
     );
   verb('note', 'add a note to the timeline of an incident')
@@ -105,6 +113,28 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
     .addHelpText('after', examples(['catalyst-sre incident note ID -m "network team informed"', 'for who takes over']))
     .action(async (id: string, flags) =>
       finish(await (await import('./act.ts')).act('incident', 'notes', [id], { text: flags.text }, flags, io)),
+    );
+  verb('merge', 'merge an incident into another one')
+    .requiredOption('--into <id>', 'the incident that goes on, with the alerts and runs of both')
+    .addHelpText('after', examples(['catalyst-sre incident merge ID --into OTHER', 'two incidents, one cause']))
+    .action(async (id: string, flags) =>
+      finish(await (await import('./act.ts')).act('incident', 'merge', [id], { into: flags.into }, flags, io)),
+    );
+  verb('split', 'take alerts out of an incident into a new one')
+    .requiredOption('--alerts <ids...>', 'the alerts that leave; at least one has to stay')
+    .option('--title <text>', 'title of the new incident')
+    .addHelpText('after', examples(['catalyst-sre incident split ID --alerts ALERT', 'two causes in one incident']))
+    .action(async (id: string, flags) =>
+      finish(
+        await (await import('./act.ts')).act(
+          'incident',
+          'split',
+          [id],
+          { alerts: flags.alerts, title: flags.title },
+          flags,
+          io,
+        ),
+      ),
     );
 }
 

@@ -4,6 +4,7 @@
  */
 import { countFiring } from '../alert/alert-store.ts';
 import type { RecordEntry } from '../audit/record.ts';
+import { lastOfIncident } from '../audit/record-store.ts';
 import type { Tx } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
@@ -31,7 +32,7 @@ export interface Commanded {
 /** Somebody looks at it. Acknowledging again changes nothing. */
 export async function acknowledge(tx: Tx, command: Command): Promise<Commanded> {
   const incident = await load(tx, command);
-  if (incident.state === 'Resolved') throw resolvedAlready(incident);
+  refuseResolved(incident);
   if (incident.acknowledgedAt !== undefined) return { incident, entries: [] };
   return change(tx, incident, command, {
     next: {
@@ -71,10 +72,10 @@ export async function note(tx: Tx, command: Command & { text: string }): Promise
  */
 export async function resolve(
   tx: Tx,
-  command: Command & { reason?: string | undefined; force?: boolean | undefined },
+  command: Command & { reason?: string | undefined; force?: boolean | undefined; falseAlarm?: boolean | undefined },
 ): Promise<Commanded> {
   const incident = await load(tx, command);
-  if (incident.state === 'Resolved') throw resolvedAlready(incident);
+  refuseResolved(incident);
   const reason = command.reason?.trim() ?? '';
   const firing = (await countFiring(tx, [incident.id])).get(incident.id) ?? 0;
   if (firing > 0 && !command.force) {
@@ -85,12 +86,14 @@ export async function resolve(
   }
   if (firing > 0 && reason === '')
     throw new CatalystError('BadRequest', 'Resolving an incident whose alerts still fire needs a reason.');
-  const sentence = reason === '' ? `${command.actor} resolved it.` : `${command.actor} resolved it: ${reason}`;
+  const what = command.falseAlarm ? 'resolved it as a false alarm' : 'resolved it';
+  const sentence = reason === '' ? `${command.actor} ${what}.` : `${command.actor} ${what}: ${reason}`;
+  const how = firing > 0 ? 'Forced' : command.falseAlarm ? 'FalseAlarm' : 'Person';
   return change(tx, incident, command, {
-    next: resolution(command, firing > 0 ? 'Forced' : 'Person', sentence),
+    next: resolution(command, how, sentence),
     kind: 'incident.resolved',
     sentence,
-    data: { how: firing > 0 ? 'Forced' : 'Person', firing, reason },
+    data: { how, firing, reason },
   });
 }
 
@@ -143,7 +146,7 @@ export async function resolveVerified(tx: Tx, fix: VerifiedFix): Promise<Command
 /** Says that the incident needs someone else, or more of them: everybody its policy has left is told at once. */
 export async function escalate(tx: Tx, command: Command & { reason: string }): Promise<Commanded> {
   const incident = await load(tx, command);
-  if (incident.state === 'Resolved') throw resolvedAlready(incident);
+  refuseResolved(incident);
   return change(tx, incident, command, {
     // As if its time had run out now.
     next: { respondBy: command.now, escalatedAt: undefined, escalateAt: command.now },
@@ -172,16 +175,24 @@ export function resolution(
 }
 
 async function load(tx: Tx, command: Command): Promise<Incident> {
-  const [incident] = await lockIncidents(tx, { ids: [command.incidentId] });
-  if (!incident) throw new CatalystError('NotFound', `There is no incident ${command.incidentId}.`);
-  const { expectedVersion } = command;
-  if (expectedVersion !== undefined && expectedVersion !== incident.version) {
-    throw new CatalystError('Conflict', `The incident has changed since you read it (version ${incident.version}).`, {
-      hint: 'Read it again and decide again.',
-      details: { expectedVersion, version: incident.version },
-    });
-  }
-  return incident;
+  return loadSeen(tx, await lockIncidents(tx, { ids: [command.incidentId] }), command);
+}
+
+/**
+ * The incident a command is about, out of those that were locked.
+ * @throws CatalystError NotFound; Conflict, with who did what, when it is not the version the caller saw
+ */
+export async function loadSeen(tx: Tx, locked: readonly Incident[], command: Command): Promise<Incident> {
+  const { incidentId, expectedVersion } = command;
+  const incident = locked.find(({ id }) => id === incidentId);
+  if (!incident) throw new CatalystError('NotFound', `There is no incident ${incidentId}.`);
+  if (expectedVersion === undefined || expectedVersion === incident.version) return incident;
+  const last = await lastOfIncident(tx, incidentId);
+  const news = last ? ` ${new Date(last.at).toISOString()}, ${last.actor}: ${last.sentence}` : '';
+  throw new CatalystError('Conflict', `Incident ${incidentId} has changed since you read it.${news}`, {
+    hint: 'Read it again and decide again.',
+    details: { expectedVersion, version: incident.version, ...(last ? { actor: last.actor, kind: last.kind } : {}) },
+  });
 }
 
 async function change(
@@ -210,9 +221,12 @@ async function firingBesides(tx: Tx, incidentId: string, covered: readonly strin
   return Number(count);
 }
 
-function resolvedAlready(incident: Incident): CatalystError {
+/** @throws CatalystError InvalidState for a resolved incident, with who resolved it and how */
+export function refuseResolved(incident: Incident): void {
+  if (incident.state !== 'Resolved') return;
   const at = new Date(incident.resolvedAt ?? 0).toISOString();
-  return new CatalystError('InvalidState', `The incident was resolved at ${at} by ${incident.resolvedBy}.`, {
-    details: { incidentId: incident.id },
+  const how = incident.mergedInto === undefined ? 'resolved' : `merged into ${incident.mergedInto}`;
+  throw new CatalystError('InvalidState', `The incident was ${how} at ${at} by ${incident.resolvedBy}.`, {
+    details: { incidentId: incident.id, ...(incident.mergedInto ? { mergedInto: incident.mergedInto } : {}) },
   });
 }

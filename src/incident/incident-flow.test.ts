@@ -30,7 +30,7 @@ before(async () => {
 after(() => database.close());
 beforeEach(async () => {
   clock = new VirtualClock();
-  service = createIncidentService({ db: database.db, clock });
+  service = createIncidentService({ db: database.db, clock, types });
   await sql`TRUNCATE delivery, alert, incident`.execute(database.db);
 });
 
