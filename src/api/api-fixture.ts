@@ -8,6 +8,7 @@ import { shareOf } from '../incident/share.ts';
 import type { RunbookExplanation } from '../run/explain.ts';
 import type { IncidentRunbooks } from '../run/incident-runbooks.ts';
 import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummary } from '../run/run-queries.ts';
+import type { IncidentFigures } from '../run/statistics-queries.ts';
 import { createLog } from '../telemetry/log.ts';
 import { type AccessToken, hashToken, type Role } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
@@ -209,6 +210,15 @@ const exampleExplanation = (
   };
 };
 
+const exampleFigures = (incidents: number): IncidentFigures => ({
+  incidents,
+  acknowledge: { count: 1, mean: 90, median: 60 },
+  resolve: { count: 0, mean: undefined, median: undefined },
+  inTime: shareOf(1, 1),
+  fixedByAutomation: shareOf(3, 4),
+  selfHealing: shareOf(0, 0),
+});
+
 function exampleIncidentRunbooks(type: string): IncidentRunbooks {
   const { name, ...provenance } = exampleRunbook('openbao-sealed');
   const resource = { metadata: { name }, provenance };
@@ -357,6 +367,11 @@ export function createFixture(): Fixture {
       runbooks: async (id, organization) => {
         const incident = await ports.incidents.find(id, organization);
         return incident && exampleIncidentRunbooks(incident.type);
+      },
+      statistics: async ({ window, by, organization }) => {
+        const figures = exampleFigures(organization === undefined ? 3 : 1);
+        const key = by === 'type' ? 'OpenBaoSealed' : undefined;
+        return { from: at - window, to: at, total: figures, items: [{ key, ...figures }] };
       },
     },
     runs: {

@@ -118,6 +118,13 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
   assert.deepEqual(f.commands, []);
 });
 
+test('statistics are of the slice of who asks', async () => {
+  assert.equal((await get('/api/v1/statistics/incidents')).json().total.incidents, 3);
+  assert.equal((await get('/api/v1/statistics/incidents?by=runbook', 'acme-viewer')).json().total.incidents, 1);
+  for (const query of ['window=0s', 'window=2000d', 'window=x', 'by=person', 'organization=globex'])
+    assert.equal((await get(`/api/v1/statistics/incidents?${query}`, 'acme-viewer')).statusCode, 400, query);
+});
+
 test("the Sovereign's runbooks can be read by an Organization, but not run", async () => {
   const names = (await get('/api/v1/runbooks', 'acme-viewer')).json().items.map((r: { name: string }) => r.name);
   assert.deepEqual(names, ['openbao-sealed', 'restart-shop']);

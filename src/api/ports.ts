@@ -21,6 +21,7 @@ import type {
   RunFilter,
   RunSummary,
 } from '../run/run-queries.ts';
+import type { Statistics, StatisticsQuestion } from '../run/statistics-queries.ts';
 import type { Actor } from './access.ts';
 
 export type { ListPage, ListRequest } from '../run/run-queries.ts';
@@ -164,6 +165,10 @@ export type Alerts = ReadModel<AlertSummary, AlertFilter>;
 export interface Incidents extends ReadModel<IncidentSummary, IncidentFilter> {
   /** Undefined where there is no such incident in the slice. */
   runbooks(id: string, organization: string | undefined): Promise<IncidentRunbooks | undefined>;
+  /** Over incidents opened within `window` ms before now. */
+  statistics(
+    question: Omit<StatisticsQuestion, 'from' | 'to'> & { window: number },
+  ): Promise<Statistics & { from: number; to: number }>;
 }
 /** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
 export type Runbooks = ReadModel<RunbookSummary, Record<never, never>, RunbookDetail>;

@@ -54,11 +54,21 @@ test('describe shows what belongs to a thing', async () => {
   assert.match(out, /^Severity: +P1$/m);
   assert.match(out, /^Opened At: .*\(5m ago\)$/m);
   assert.match(out, /^Runs:\n {2}NAME +RUNBOOK/m);
-  assert.match(out, /^ {2}1 +openbao-sealed +Alert +11 of 12 +Good +Cooldown +handbook +5m$/m);
+  assert.match(out, /^ {2}1 +openbao-sealed +Alert +11 of 12 \(92%\) +Good +Cooldown +handbook +5m$/m);
   assert.match(out, /^ {2}1\. openbao-sealed: It is triggered by OpenBaoSealed\./m);
   assert.match(out, /Timeline:\n.*The incident was opened\. \(engine\)/);
   assert.match((await cli(['describe', 'run', 'r1'])).out, /Approvals:\n {2}NAME/);
   assert.match((await cli(['describe', 'runbook', 'restart-shop'])).out, /Spec:\n {2}steps:/);
+});
+
+test('statistics are a table like any other', async () => {
+  const { out } = await cli(['get', 'statistics', '--window', '90d']);
+  assert.deepEqual(out.split('\n').slice(0, 2), [
+    'NAME            INCIDENTS   MEDIAN-TTA   MEDIAN-TTR   FIXED          SELF-HEALED   IN-TIME',
+    'OpenBaoSealed   3           60s          <none>       3 of 4 (75%)   <none>        1 of 1 (100%)',
+  ]);
+  assert.equal((await cli(['get', 'statistics', '--window', 'soon'])).code, 2);
+  assert.equal((await cli(['get', 'statistics', '--by', 'moon'])).code, 2);
 });
 
 test('--watch prints the list, then each change', async () => {

@@ -48,7 +48,18 @@ export async function get(word: string, names: readonly string[], flags: GetFlag
 
 export function queryOf(noun: Noun, flags: GetFlags): Record<string, string | undefined> {
   const query: Record<string, string | undefined> = {};
-  for (const flag of ['state', 'severity', 'outcome', 'runbook', 'name', 'incident', 'alert', 'run'] as const) {
+  for (const flag of [
+    'by',
+    'window',
+    'state',
+    'severity',
+    'outcome',
+    'runbook',
+    'name',
+    'incident',
+    'alert',
+    'run',
+  ] as const) {
     const value = flags[flag];
     if (value === undefined) continue;
     const parameter = noun.filters[flag];

@@ -7,7 +7,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
   const noun = () =>
     new Argument(
       '<what>',
-      'alerts, deadletters, incidents, runs, runbooks, slos, decisions, approvals, pages or record',
+      'alerts, deadletters, incidents, runs, runbooks, slos, decisions, approvals, pages, statistics or record',
     );
   remote(
     program
@@ -27,7 +27,9 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       .option('--name <name>', 'only alerts of this name')
       .option('--incident <id>', 'only what belongs to this incident')
       .option('--alert <id>', 'only what belongs to this alert')
-      .option('--run <id>', 'only what belongs to this run'),
+      .option('--run <id>', 'only what belongs to this run')
+      .option('--by <what>', 'statistics: a row for each type, runbook or organization')
+      .option('--window <duration>', 'statistics: how far back, 30d by default'),
   )
     .addHelpText(
       'after',
@@ -35,6 +37,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
         ['catalyst-sre get incidents --state Open', 'what nobody has taken yet'],
         ['catalyst-sre get runs -w', 'runs, and every change of one'],
         ['catalyst-sre get decisions --alert ID -o wide', 'why nothing was done about an alert'],
+        ['catalyst-sre get statistics --by runbook --window 90d', 'how fast, and what automation fixed'],
         ['catalyst-sre get record --incident ID -o json', 'the record of an incident, for a report'],
       ),
     )
