@@ -368,6 +368,10 @@ export function createFixture(): Fixture {
         const incident = await ports.incidents.find(id, organization);
         return incident && exampleIncidentRunbooks(incident.type);
       },
+      review: async (id, organization) => {
+        const incident = await ports.incidents.find(id, organization);
+        return incident && `# Review: ${incident.title}\n`;
+      },
       statistics: async ({ window, by, organization }) => {
         const figures = exampleFigures(organization === undefined ? 3 : 1);
         const key = by === 'type' ? 'OpenBaoSealed' : undefined;

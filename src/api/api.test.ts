@@ -103,6 +103,7 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
     'incidents/i2',
     'incidents/i2/timeline',
     'incidents/i2/runbooks',
+    'incidents/i2/review',
     'runs/r2',
     'runs/r2/journal',
     'approvals/p2',
@@ -116,6 +117,12 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
   assert.equal((await post('/api/v1/incidents/i2/merge', 'acme-admin', { into: 'i1' })).statusCode, 404);
   assert.equal((await post('/api/v1/incidents/i2/split', 'acme-admin', { alerts: ['a2'] })).statusCode, 404);
   assert.deepEqual(f.commands, []);
+});
+
+test('the draft of a review is Markdown', async () => {
+  const { body, headers } = await get('/api/v1/incidents/i1/review', 'acme-viewer');
+  assert.equal(body, '# Review: OpenBao is sealed\n');
+  assert.equal(headers['content-type'], 'text/markdown; charset=utf-8');
 });
 
 test('statistics are of the slice of who asks', async () => {

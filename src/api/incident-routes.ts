@@ -10,6 +10,9 @@ import type { ApiPorts } from './ports.ts';
 import { IdParameter } from './read-routes.ts';
 import { withTimes } from './views.ts';
 
+/** RFC 7763. */
+const markdownType = 'text/markdown';
+
 export function incidentRoutes(app: Api, ports: ApiPorts): void {
   app.get(
     '/api/v1/incidents/:id/runbooks',
@@ -27,6 +30,29 @@ export function incidentRoutes(app: Api, ports: ApiPorts): void {
       const { id } = request.params;
       const known = found(await ports.incidents.runbooks(id, actorOf(request).organization), 'incident', id);
       return withTimes({ ...known, items: known.items.map(presentRunbook) }, ['since']);
+    },
+  );
+  app.get(
+    '/api/v1/incidents/:id/review',
+    {
+      config: { access: 'read' },
+      schema: {
+        operationId: 'getIncidentReview',
+        summary: 'The draft of a post-incident review, as Markdown, from the record',
+        tags: ['incidents'],
+        params: IdParameter,
+        response: {
+          200: {
+            description: 'The draft.',
+            content: { [markdownType]: { schema: Type.String({ description: 'Markdown.' }) } },
+          },
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      const review = found(await ports.incidents.review(id, actorOf(request).organization), 'incident', id);
+      return reply.type(`${markdownType}; charset=utf-8`).send(review);
     },
   );
   app.get(

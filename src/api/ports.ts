@@ -165,6 +165,8 @@ export type Alerts = ReadModel<AlertSummary, AlertFilter>;
 export interface Incidents extends ReadModel<IncidentSummary, IncidentFilter> {
   /** Undefined where there is no such incident in the slice. */
   runbooks(id: string, organization: string | undefined): Promise<IncidentRunbooks | undefined>;
+  /** The draft of its review, as Markdown; undefined where there is no such incident in the slice. */
+  review(id: string, organization: string | undefined): Promise<string | undefined>;
   /** Over incidents opened within `window` ms before now. */
   statistics(
     question: Omit<StatisticsQuestion, 'from' | 'to'> & { window: number },

@@ -12,6 +12,7 @@ import type { Database } from '../database/tables.ts';
 import type { Incident } from '../incident/incident.ts';
 import { getIncident, listIncidents } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
+import { reviewOfIncident } from '../run/incident-review.ts';
 import { runbooksForIncident } from '../run/incident-runbooks.ts';
 import type { ListPage, ListRequest } from '../run/run-queries.ts';
 import { readStatistics } from '../run/statistics-queries.ts';
@@ -54,6 +55,7 @@ export function readModels({ db, clock, catalog }: ReadModelPorts): ReadPorts {
       },
       find: async (id, organization) => visible(await getIncident(db, id), organization, incidentSummary),
       runbooks: (id, organization) => runbooksForIncident({ db, clock, catalog, listed }, id, organization),
+      review: (id, organization) => reviewOfIncident(db, id, organization),
       statistics: async ({ window, ...question }) => {
         const to = clock.now();
         const from = to - window;

@@ -42,6 +42,18 @@ export async function act(
   return exitCodes.done;
 }
 
+/** Prints the draft of a post-incident review, as Markdown. */
+export async function review(id: string, flags: ConnectionFlags, io: CliIo): Promise<ExitCode> {
+  const client = await connect(flags, io);
+  const markdown = await client.text(`/api/v1/incidents/${encodeURIComponent(id)}/review`);
+  // On a terminal nothing of it may act; its lines stay lines.
+  io.out(markdown.trimEnd().split('\n').map(safeLine).join('\n'));
+  return exitCodes.done;
+}
+
+/** Indentation stays. */
+const safeLine = (line: string) => `${/^ */.exec(line)?.[0] ?? ''}${safe(line)}`;
+
 async function tell(item: Item, name: string, what: string, flags: ActFlags, io: CliIo): Promise<void> {
   const format = formatOf(flags.output ?? 'table');
   if (format === 'json' || format === 'yaml') return printData(io, item, format);

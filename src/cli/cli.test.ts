@@ -61,6 +61,13 @@ test('describe shows what belongs to a thing', async () => {
   assert.match((await cli(['describe', 'runbook', 'restart-shop'])).out, /Spec:\n {2}steps:/);
 });
 
+test('the draft of a review is printed as it is', async () => {
+  assert.equal((await cli(['incident', 'review', 'i1'])).out, '# Review: OpenBao is sealed\n');
+  const none = await cli(['incident', 'review', 'none']);
+  assert.equal(none.code, 1);
+  assert.match(none.err, /There is no incident none/);
+});
+
 test('statistics are a table like any other', async () => {
   const { out } = await cli(['get', 'statistics', '--window', '90d']);
   assert.deepEqual(out.split('\n').slice(0, 2), [
@@ -441,7 +448,7 @@ test('completion is valid and complete for its shell', async () => {
       .trim()
       .split('\n');
   assert.deepEqual(complete('catalyst-sre', 'inc'), ['incident']);
-  assert.deepEqual(complete('catalyst-sre', 'incident', 'r'), ['resolve']);
+  assert.deepEqual(complete('catalyst-sre', 'incident', 'r'), ['resolve', 'review']);
   assert.deepEqual(complete('catalyst-sre', 'get', 'appr'), ['approvals']);
   assert.deepEqual(complete('catalyst-sre', 'get', '--sev'), ['--severity']);
   for (const shell of ['zsh', 'fish'])

@@ -43,6 +43,12 @@ export class Client {
     return (await this.#read(response)) as T;
   }
 
+  /** An answer that is text, not JSON. */
+  async text(path: string): Promise<string> {
+    const response = await this.#send('GET', path, {}, requestLimitMs);
+    return response.ok ? response.text() : String(await this.#read(response));
+  }
+
   /** Every item of a list, page by page, up to `limit`. */
   async list(path: string, query: Record<string, string | undefined>, limit: number): Promise<Item[]> {
     const items: Item[] = [];

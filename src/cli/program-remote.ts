@@ -117,6 +117,15 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
     .action(async (id: string, flags) =>
       finish(await (await import('./act.ts')).act('incident', 'notes', [id], { text: flags.text }, flags, io)),
     );
+  remote(
+    incident
+      .command('review')
+      .summary('the draft of a post-incident review')
+      .description('Prints the draft of a post-incident review, as Markdown, from the record.'),
+  )
+    .argument('<id>', 'id of the incident')
+    .addHelpText('after', examples(['catalyst-sre incident review ID', 'redirect it into a file; what happened is filled in']))
+    .action(async (id: string, flags) => finish(await (await import('./act.ts')).review(id, flags, io)));
   verb('merge', 'merge an incident into another one')
     .requiredOption('--into <id>', 'the incident that goes on, with the alerts and runs of both')
     .addHelpText('after', examples(['catalyst-sre incident merge ID --into OTHER', 'two incidents, one cause']))

@@ -155,6 +155,12 @@ export async function getIncident(db: Queryable, id: string): Promise<Incident |
   return row && incidentOf(row);
 }
 
+/** The incidents that were merged into this one. */
+export async function listMerged(db: Queryable, into: string): Promise<Incident[]> {
+  const rows = await db.selectFrom('incident').selectAll().where('merged_into', '=', into).orderBy('id').execute();
+  return rows.map(incidentOf);
+}
+
 export interface IncidentFilter {
   state?: IncidentState;
   /** True: every state but Resolved. */

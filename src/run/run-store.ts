@@ -257,6 +257,13 @@ export async function readEntries(db: Queryable, runId: string): Promise<Entry[]
   });
 }
 
+/** The commit of the document a run executes; undefined where its source has none. */
+export async function readRevision(db: Queryable, runId: string): Promise<string | undefined> {
+  const { rows } = await sql<{ revision: string | null }>`
+    SELECT document #>> '{provenance,revision}' AS revision FROM run WHERE id = ${runId}`.execute(db);
+  return rows[0]?.revision ?? undefined;
+}
+
 /** What an entry changes in the run's row. */
 export interface RunChange {
   state?: 'Pending' | 'AwaitingApproval' | 'Running' | 'RollingBack' | 'Ended';
