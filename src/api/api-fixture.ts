@@ -440,8 +440,9 @@ export function createFixture(): Fixture {
       read: async (filter) => {
         f.record.reads += 1;
         if (f.record.failing) throw new CatalystError('Unavailable', 'The database does not answer.');
-        return f.record.entries
-          .filter((entry) => entry.seq > (filter.after ?? 0))
+        const { order, after } = filter;
+        return (order === 'desc' ? f.record.entries.toReversed() : f.record.entries)
+          .filter(({ seq }) => after === undefined || (order === 'desc' ? seq < after : seq > after))
           .filter((entry) => filter.incidentId === undefined || entry.incidentId === filter.incidentId)
           .filter((entry) => filter.runId === undefined || entry.runId === filter.runId)
           .filter((entry) => filter.organization === undefined || entry.organization === filter.organization)

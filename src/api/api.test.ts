@@ -119,6 +119,19 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
   assert.deepEqual(f.commands, []);
 });
 
+test('the record is read from its end as well, page by page', async () => {
+  f.record.append({ organization: 'acme' }, {}, { organization: 'acme' });
+  const seqs = async (query: string, who = 'root') => {
+    const { items, next } = (await get(`/api/v1/record?${query}`, who)).json();
+    return [items.map(({ seq }: { seq: number }) => seq), next];
+  };
+  assert.deepEqual(await seqs('order=desc&limit=2'), [[3, 2], '2']);
+  assert.deepEqual(await seqs('order=desc&limit=2&after=2'), [[1], undefined]);
+  assert.deepEqual(await seqs('order=desc', 'acme-admin'), [[3, 1], undefined]);
+  assert.deepEqual(await seqs('limit=2'), [[1, 2], '2']);
+  assert.equal((await get('/api/v1/record?order=up')).statusCode, 400);
+});
+
 test('the draft of a review is Markdown', async () => {
   const { body, headers } = await get('/api/v1/incidents/i1/review', 'acme-viewer');
   assert.equal(body, '# Review: OpenBao is sealed\n');

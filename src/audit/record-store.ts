@@ -48,8 +48,10 @@ function withoutNul(text: string): string {
 }
 
 export interface RecordFilter {
-  /** Entries after this sequence number. */
+  /** Entries behind this sequence number, in the order that is asked for. */
   after?: number;
+  /** Oldest first, or newest first. Default: oldest. */
+  order?: 'asc' | 'desc';
   incidentId?: string;
   runId?: string;
   /** Only what this Organization may see: its own entries. */
@@ -100,9 +102,9 @@ async function readRows(db: Queryable, filter: RecordFilter): Promise<RecordRow[
       'hash',
     ])
     .select(sql<string>`data::text`.as('data_text'))
-    .orderBy('seq')
+    .orderBy('seq', filter.order ?? 'asc')
     .limit(filter.limit);
-  if (filter.after !== undefined) query = query.where('seq', '>', filter.after);
+  if (filter.after !== undefined) query = query.where('seq', filter.order === 'desc' ? '<' : '>', filter.after);
   if (filter.incidentId !== undefined) query = query.where('incident_id', '=', filter.incidentId);
   if (filter.runId !== undefined) query = query.where('run_id', '=', filter.runId);
   if (filter.organization !== undefined) query = query.where('organization', '=', filter.organization);

@@ -57,6 +57,16 @@ test('describe shows what belongs to a thing', async () => {
   assert.match(out, /^ {2}1 +openbao-sealed +Alert +11 of 12 \(92%\) +Good +Cooldown +handbook +5m$/m);
   assert.match(out, /^ {2}1\. openbao-sealed: It is triggered by OpenBaoSealed\./m);
   assert.match(out, /Timeline:\n.*The incident was opened\. \(engine\)/);
+  const all = JSON.parse((await cli(['describe', 'incident', 'i1', '-o', 'json'])).out);
+  assert.equal(all.severity, 'P1');
+  assert.deepEqual(
+    [all.alerts.length, all.runs.length, all.runbooks[0].name, all.timeline[0].sentence],
+    [3, 3, 'openbao-sealed', 'The incident was opened.'],
+  );
+  const both = JSON.parse((await cli(['describe', 'run', 'r1', 'r2', '-o', 'json'])).out);
+  assert.equal(both.items[1].journal[0].kind, 'Created');
+  assert.match((await cli(['describe', 'incident', 'i1', '-o', 'yaml'])).out, /^timeline:$/m);
+  assert.equal((await cli(['describe', 'incident', 'i1', '-o', 'xml'])).code, 2);
   assert.match((await cli(['describe', 'run', 'r1'])).out, /Approvals:\n {2}NAME/);
   assert.match((await cli(['describe', 'runbook', 'restart-shop'])).out, /Spec:\n {2}steps:/);
 });

@@ -53,6 +53,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       )
       .addArgument(noun())
       .argument('<names...>', 'which')
+      .addOption(output())
       .addOption(colour()),
   )
     .addHelpText(
@@ -60,6 +61,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       examples(
         ['catalyst-sre describe incident ID', 'alerts, runs, pages and timeline'],
         ['catalyst-sre describe run ID', 'decision, approvals and journal'],
+        ['catalyst-sre describe incident ID -o json', 'all of it, for a program'],
       ),
     )
     .action(async (what: string, names: string[], flags) =>
