@@ -8,6 +8,7 @@ import { shareOf } from '../incident/share.ts';
 import type { RunbookExplanation } from '../run/explain.ts';
 import type { IncidentRunbooks } from '../run/incident-runbooks.ts';
 import type { ApprovalSummary, DecisionSummary, ListPage, ListRequest, RunSummary } from '../run/run-queries.ts';
+import type { IncidentFigures } from '../run/statistics-queries.ts';
 import { createLog } from '../telemetry/log.ts';
 import { type AccessToken, hashToken, type Role } from './access.ts';
 import { type ApiOptions, createApi } from './api.ts';
@@ -226,6 +227,15 @@ const exampleExplanation = (
   };
 };
 
+const exampleFigures = (incidents: number): IncidentFigures => ({
+  incidents,
+  acknowledge: { count: 1, mean: 90, median: 60 },
+  resolve: { count: 0, mean: undefined, median: undefined },
+  inTime: shareOf(1, 1),
+  fixedByAutomation: shareOf(3, 4),
+  selfHealing: shareOf(0, 0),
+});
+
 function exampleIncidentRunbooks(type: string): IncidentRunbooks {
   const { name, ...provenance } = exampleRunbook('openbao-sealed');
   const resource = { metadata: { name }, provenance };
@@ -379,6 +389,15 @@ export function createFixture(): Fixture {
         const incident = await ports.incidents.find(id, organization);
         return incident && exampleIncidentRunbooks(incident.type);
       },
+      review: async (id, organization) => {
+        const incident = await ports.incidents.find(id, organization);
+        return incident && `# Review: ${incident.title}\n`;
+      },
+      statistics: async ({ window, by, organization }) => {
+        const figures = exampleFigures(organization === undefined ? 3 : 1);
+        const key = by === 'type' ? 'OpenBaoSealed' : undefined;
+        return { from: at - window, to: at, total: figures, items: [{ key, ...figures }] };
+      },
     },
     runs: {
       ...model(f.runs),
@@ -419,10 +438,18 @@ export function createFixture(): Fixture {
     pages: model<never>([]) as never,
     incidentCommands: {
       acknowledge: async (id, actor, { comment }) => did('acknowledge', id, actor.id, comment),
-      resolve: async (id, actor, resolution) => did('resolve', id, actor.id, resolution),
-      escalate: async (id, actor, { comment, version }) =>
-        did('escalate', id, actor.id, comment, version?.toString()),
+      resolve: async (id, actor, resolution, falseAlarm) =>
+        did('resolve', id, actor.id, resolution, falseAlarm ? 'false alarm' : undefined),
+      escalate: async (id, actor, { comment, version }) => did('escalate', id, actor.id, comment, version?.toString()),
       note: async (id, actor, text) => did('note', id, actor.id, text),
+      merge: async (id, actor, { into, version }) => {
+        did('merge', id, actor.id, into, version?.toString());
+        return into;
+      },
+      split: async (id, actor, { alerts, title }) => {
+        did('split', id, actor.id, alerts.join(), title);
+        return id;
+      },
     },
     acknowledgeLinks: {
       look: async (token) => {
@@ -477,8 +504,9 @@ export function createFixture(): Fixture {
       read: async (filter) => {
         f.record.reads += 1;
         if (f.record.failing) throw new CatalystError('Unavailable', 'The database does not answer.');
-        return f.record.entries
-          .filter((entry) => entry.seq > (filter.after ?? 0))
+        const { order, after } = filter;
+        return (order === 'desc' ? f.record.entries.toReversed() : f.record.entries)
+          .filter(({ seq }) => after === undefined || (order === 'desc' ? seq < after : seq > after))
           .filter((entry) => filter.incidentId === undefined || entry.incidentId === filter.incidentId)
           .filter((entry) => filter.runId === undefined || entry.runId === filter.runId)
           .filter((entry) => filter.organization === undefined || entry.organization === filter.organization)

@@ -102,6 +102,8 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
     'alerts/a2',
     'incidents/i2',
     'incidents/i2/timeline',
+    'incidents/i2/runbooks',
+    'incidents/i2/review',
     'runs/r2',
     'runs/r2/journal',
     'approvals/p2',
@@ -110,7 +112,37 @@ test("an Organization sees its own slice: lists are filtered, and others' items 
     assert.equal((await get(`/api/v1/${url}`, 'acme-viewer')).statusCode, 404, url);
   for (const url of ['incidents/i2/acknowledge', 'runs/r2/cancel', 'runs/r3/cancel', 'runbooks/secret-plan/runs'])
     assert.equal((await post(`/api/v1/${url}`, 'acme-admin')).statusCode, 404, url);
+  // Neither end of a merge may be somebody else's.
+  assert.equal((await post('/api/v1/incidents/i1/merge', 'acme-admin', { into: 'i2' })).statusCode, 404);
+  assert.equal((await post('/api/v1/incidents/i2/merge', 'acme-admin', { into: 'i1' })).statusCode, 404);
+  assert.equal((await post('/api/v1/incidents/i2/split', 'acme-admin', { alerts: ['a2'] })).statusCode, 404);
   assert.deepEqual(f.commands, []);
+});
+
+test('the record is read from its end as well, page by page', async () => {
+  f.record.append({ organization: 'acme' }, {}, { organization: 'acme' });
+  const seqs = async (query: string, who = 'root') => {
+    const { items, next } = (await get(`/api/v1/record?${query}`, who)).json();
+    return [items.map(({ seq }: { seq: number }) => seq), next];
+  };
+  assert.deepEqual(await seqs('order=desc&limit=2'), [[3, 2], '2']);
+  assert.deepEqual(await seqs('order=desc&limit=2&after=2'), [[1], undefined]);
+  assert.deepEqual(await seqs('order=desc', 'acme-admin'), [[3, 1], undefined]);
+  assert.deepEqual(await seqs('limit=2'), [[1, 2], '2']);
+  assert.equal((await get('/api/v1/record?order=up')).statusCode, 400);
+});
+
+test('the draft of a review is Markdown', async () => {
+  const { body, headers } = await get('/api/v1/incidents/i1/review', 'acme-viewer');
+  assert.equal(body, '# Review: OpenBao is sealed\n');
+  assert.equal(headers['content-type'], 'text/markdown; charset=utf-8');
+});
+
+test('statistics are of the slice of who asks', async () => {
+  assert.equal((await get('/api/v1/statistics/incidents')).json().total.incidents, 3);
+  assert.equal((await get('/api/v1/statistics/incidents?by=runbook', 'acme-viewer')).json().total.incidents, 1);
+  for (const query of ['window=0s', 'window=2000d', 'window=x', 'by=person', 'organization=globex'])
+    assert.equal((await get(`/api/v1/statistics/incidents?${query}`, 'acme-viewer')).statusCode, 400, query);
 });
 
 test("the Sovereign's runbooks can be read by an Organization, but not run", async () => {
@@ -137,6 +169,10 @@ test('commands reach their service with who asked', async () => {
   assert.equal((await post('/api/v1/incidents/i1/acknowledge', 'acme-dev', { comment: 'on it' })).statusCode, 200);
   assert.equal((await post('/api/v1/incidents/i1/resolve', 'root', { resolution: 'unsealed' })).statusCode, 200);
   assert.equal((await post('/api/v1/incidents/i1/notes', 'root', { text: 'looking' })).statusCode, 200);
+  const merged = await post('/api/v1/incidents/i1/merge', 'root', { into: 'i3', version: 1 });
+  assert.equal(merged.json().id, 'i3', 'the answer is the one that goes on');
+  assert.equal((await post('/api/v1/incidents/i1/split', 'root', { alerts: ['a1'], title: 'Other' })).statusCode, 200);
+  assert.equal((await post('/api/v1/incidents/i1/split', 'root', { alerts: [] })).statusCode, 400);
   assert.equal((await post('/api/v1/runs/r1/approve', 'root', { planDigest: 'abc' })).statusCode, 200);
   assert.equal((await post('/api/v1/runs/r1/approve', 'acme-admin')).statusCode, 403);
   assert.equal((await post('/api/v1/runs/r1/cancel', 'acme-admin')).statusCode, 200);
@@ -147,6 +183,8 @@ test('commands reach their service with who asked', async () => {
     'acknowledge i1 token/acme-dev on it',
     'resolve i1 token/root unsealed',
     'note i1 token/root looking',
+    'merge i1 token/root i3 1',
+    'split i1 token/root a1 Other',
     'approve r1 token/root abc',
     'cancel r1 token/acme-admin',
     'start restart-shop token/acme-dev {"count":2} dry',

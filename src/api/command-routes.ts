@@ -2,31 +2,16 @@
 import Type from 'typebox';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
-import type { Actor, Permission } from './access.ts';
-import { command, IdempotencyHeader } from './command.ts';
+import type { Actor } from './access.ts';
+import { about, closed, command, comment, optional } from './command.ts';
 import { type Api, actorOf, answers, found } from './fastify.ts';
+import { incidentCommands } from './incident-commands.ts';
 import type { ApiPorts } from './ports.ts';
-import { IdParameter, NameParameter, presentIncident, presentRun } from './read-routes.ts';
-import { Incident, Run } from './views.ts';
+import { IdParameter, NameParameter, presentRun } from './read-routes.ts';
+import { Run } from './views.ts';
 
-const closed = { additionalProperties: false } as const;
-const comment = (description: string) => Type.String({ description, minLength: 1, maxLength: 4096 });
 const maybe = Type.Optional;
 
-/** A body that may be left out altogether: `null` is what a request without one has. */
-const optional = <T extends Parameters<typeof Type.Object>[0]>(properties: T, description: string) =>
-  Type.Union([Type.Object(properties, { ...closed, description }), Type.Null()], { description });
-
-const version = maybe(
-  Type.Integer({ description: 'Version of the incident you saw; a newer one is a Conflict.', minimum: 1 }),
-);
-const Acknowledge = optional(
-  { comment: maybe(comment('Why, or what you are about to do.')), version },
-  'Acknowledging.',
-);
-const Escalate = optional({ comment: maybe(comment('What you need.')), version }, 'Asking for help.');
-const Resolve = Type.Object({ resolution: comment('What the cause was and what ended it.') }, closed);
-const Note = Type.Object({ text: comment('The note.') }, closed);
 const Vote = optional(
   {
     comment: maybe(comment('Why.')),
@@ -65,102 +50,6 @@ export function commandRoutes(app: Api, ports: ApiPorts): void {
   cancelCommand(app, ports);
   startCommand(app, ports);
   refreshCommand(app, ports);
-}
-
-/** What every command route has in common. */
-function about(operationId: string, summary: string, tag: string, access: Permission) {
-  return {
-    config: { access },
-    schema: {
-      operationId,
-      summary,
-      tags: [tag],
-      headers: IdempotencyHeader,
-    },
-  };
-}
-
-function incidentCommands(app: Api, ports: ApiPorts): void {
-  const { incidentCommands: commands, incidents, idempotencyKeys: keys } = ports;
-  const visible = async (id: string, actor: Actor) =>
-    found(await incidents.find(id, actor.organization), 'incident', id);
-  const answer = async (id: string, actor: Actor) => ({
-    status: 200,
-    body: presentIncident(await visible(id, actor)) as Json,
-  });
-
-  const acknowledge = about(
-    'acknowledgeIncident',
-    'Takes an incident: stops its escalation',
-    'incidents',
-    'incident.act',
-  );
-  app.post(
-    '/api/v1/incidents/:id/acknowledge',
-    {
-      ...acknowledge,
-      schema: { ...acknowledge.schema, params: IdParameter, body: Acknowledge, response: answers(Incident) },
-    },
-    (request, reply) => {
-      const actor = actorOf(request);
-      const { id } = request.params;
-      return command(keys, request, reply, async () => {
-        await visible(id, actor);
-        await commands.acknowledge(id, actor, request.body ?? {});
-        return answer(id, actor);
-      });
-    },
-  );
-
-  const escalate = about(
-    'escalateIncident',
-    'Asks for help: pages the next step of the escalation policy now',
-    'incidents',
-    'incident.act',
-  );
-  app.post(
-    '/api/v1/incidents/:id/escalate',
-    { ...escalate, schema: { ...escalate.schema, params: IdParameter, body: Escalate, response: answers(Incident) } },
-    (request, reply) => {
-      const actor = actorOf(request);
-      const { id } = request.params;
-      return command(keys, request, reply, async () => {
-        await visible(id, actor);
-        await commands.escalate(id, actor, request.body ?? {});
-        return answer(id, actor);
-      });
-    },
-  );
-
-  const resolve = about('resolveIncident', 'Resolves an incident', 'incidents', 'incident.act');
-  app.post(
-    '/api/v1/incidents/:id/resolve',
-    { ...resolve, schema: { ...resolve.schema, params: IdParameter, body: Resolve, response: answers(Incident) } },
-    (request, reply) => {
-      const actor = actorOf(request);
-      const { id } = request.params;
-      return command(keys, request, reply, async () => {
-        await visible(id, actor);
-        await commands.resolve(id, actor, request.body.resolution);
-        return answer(id, actor);
-      });
-    },
-  );
-
-  const note = about('noteIncident', 'Adds a note to the timeline of an incident', 'incidents', 'incident.act');
-  app.post(
-    '/api/v1/incidents/:id/notes',
-    { ...note, schema: { ...note.schema, params: IdParameter, body: Note, response: answers(Incident) } },
-    (request, reply) => {
-      const actor = actorOf(request);
-      const { id } = request.params;
-      return command(keys, request, reply, async () => {
-        await visible(id, actor);
-        await commands.note(id, actor, request.body.text);
-        return answer(id, actor);
-      });
-    },
-  );
 }
 
 async function runAnswer(ports: ApiPorts, id: string, actor: Actor, status = 200) {

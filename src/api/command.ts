@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
+import type { Permission } from './access.ts';
 import { actorOf } from './fastify.ts';
 import type { IdempotencyKeys } from './ports.ts';
 import { problemOf, problemType, toCatalystError } from './problem.ts';
@@ -14,6 +15,28 @@ export const IdempotencyHeader = Type.Object({
     Type.String({ description: 'The same key with the same request gets the same answer, and acts once.' }),
   ),
 });
+
+/** Bodies take no field that is not theirs. */
+export const closed = { additionalProperties: false } as const;
+/** Words of a person: a page at most. */
+export const comment = (description: string) => Type.String({ description, minLength: 1, maxLength: 4096 });
+
+/** A body that may be left out altogether: `null` is what a request without one has. */
+export const optional = <T extends Parameters<typeof Type.Object>[0]>(properties: T, description: string) =>
+  Type.Union([Type.Object(properties, { ...closed, description }), Type.Null()], { description });
+
+/** What every command route has in common. */
+export function about(operationId: string, summary: string, tag: string, access: Permission) {
+  return {
+    config: { access },
+    schema: {
+      operationId,
+      summary,
+      tags: [tag],
+      headers: IdempotencyHeader,
+    },
+  };
+}
 
 export interface Answer {
   status: number;

@@ -253,7 +253,7 @@ test('every answer of a read fits its schema in OpenAPI', async () => {
     if (route.method !== 'GET' || route.path === '/api/v1/stream' || route.path.startsWith('/api/v1/pages/')) continue;
     const answer = await get(route.url);
     assert.equal(answer.statusCode, 200, route.url);
-    if (route.path.endsWith('.ics')) continue;
+    if (route.path.endsWith('.ics') || String(answer.headers['content-type']).startsWith('text/markdown')) continue;
     const schema = paths[route.path]?.get?.responses['200']?.content?.['application/json']?.schema;
     assert.ok(schema, route.path);
     const validate = ajv.compile({ ...schema, components });

@@ -1,5 +1,6 @@
 /** What the API says about incidents beside the incidents themselves. */
 import Type, { type TSchema } from 'typebox';
+import { statisticsBy } from '../run/statistics-queries.ts';
 import {
   count,
   id,
@@ -120,5 +121,46 @@ export const IncidentRunbooks = Type.Object(
   { description: 'The runbooks for an incident, and how well they did in incidents of its type.' },
 );
 
+const times = (description: string) =>
+  Type.Object(
+    {
+      count: count('How many incidents.'),
+      mean: maybe(number('Mean, seconds.')),
+      median: maybe(number('Median, seconds.')),
+    },
+    { description },
+  );
+const figures = {
+  incidents: count('Incidents that count.'),
+  acknowledge: times('From the opening of an incident to its acknowledgement, of those somebody acknowledged (MTTA).'),
+  resolve: times('From the opening of an incident to its end, of those that have ended (MTTR).'),
+  inTime: shareView('Acknowledged or over by the time of §13.1, of those that were or whose time has run out.'),
+  fixedByAutomation: shareView('Of those that have ended, the ones a run fixed and verified.'),
+  selfHealing: shareView('Of those that have ended without a run having acted, the ones that ended by themselves.'),
+};
+const IncidentFigures = Type.Object(
+  {
+    key: maybe(text('The type, runbook or Organization; absent for the Sovereign itself.')),
+    ...figures,
+  },
+  { description: 'How incidents went.' },
+);
+export const IncidentStatistics = Type.Object(
+  {
+    by: words(statisticsBy, 'What the rows are.'),
+    from: time('Incidents opened from this moment on'),
+    to: time('and before this one count.'),
+    total: Type.Object(figures, { description: 'Over all incidents that count, each once.' }),
+    items: Type.Array(IncidentFigures, { description: 'The rows, those with most incidents first.' }),
+  },
+  { description: 'How incidents went, without those that were merged into another or were a false alarm.' },
+);
+
 /** The schemas that have a name of their own in OpenAPI. */
-export const incidentViews: Readonly<Record<string, TSchema>> = { IncidentType, IncidentRunbook, IncidentRunbooks };
+export const incidentViews: Readonly<Record<string, TSchema>> = {
+  IncidentType,
+  IncidentRunbook,
+  IncidentRunbooks,
+  IncidentFigures,
+  IncidentStatistics,
+};

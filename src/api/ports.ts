@@ -21,6 +21,7 @@ import type {
   RunFilter,
   RunSummary,
 } from '../run/run-queries.ts';
+import type { Statistics, StatisticsQuestion } from '../run/statistics-queries.ts';
 import type { Actor } from './access.ts';
 
 export type { ListPage, ListRequest } from '../run/run-queries.ts';
@@ -220,6 +221,12 @@ export type Alerts = ReadModel<AlertSummary, AlertFilter>;
 export interface Incidents extends ReadModel<IncidentSummary, IncidentFilter> {
   /** Undefined where there is no such incident in the slice. */
   runbooks(id: string, organization: string | undefined): Promise<IncidentRunbooks | undefined>;
+  /** The draft of its review, as Markdown; undefined where there is no such incident in the slice. */
+  review(id: string, organization: string | undefined): Promise<string | undefined>;
+  /** Over incidents opened within `window` ms before now. */
+  statistics(
+    question: Omit<StatisticsQuestion, 'from' | 'to'> & { window: number },
+  ): Promise<Statistics & { from: number; to: number }>;
 }
 /** By name; an Organization sees its own and the Sovereign's, and its own where both have the name. */
 export type IncidentTypes = ReadModel<IncidentTypeSummary>;
@@ -269,10 +276,15 @@ export interface SeenIncident {
 /** The caller has been found to see the incident. Throws InvalidState when its state does not allow it. */
 export interface IncidentCommands {
   acknowledge(id: string, actor: Actor, seen: SeenIncident): Promise<void>;
-  resolve(id: string, actor: Actor, resolution: string): Promise<void>;
+  /** @param falseAlarm nothing was wrong: it does not count in statistics */
+  resolve(id: string, actor: Actor, resolution: string, falseAlarm: boolean): Promise<void>;
   note(id: string, actor: Actor, text: string): Promise<void>;
   /** Pages the next step of the incident's policy now. */
   escalate(id: string, actor: Actor, seen: SeenIncident): Promise<void>;
+  /** The caller has been found to see both. Returns the id of the one that goes on. Throws Conflict. */
+  merge(id: string, actor: Actor, how: { into: string; version?: number; intoVersion?: number }): Promise<string>;
+  /** Returns the id of the new one. Throws Conflict. */
+  split(id: string, actor: Actor, how: { alerts: string[]; title?: string; version?: number }): Promise<string>;
 }
 
 /** What the link in a page leads to. Times are ms since the epoch. */

@@ -10,11 +10,18 @@ import { ChainVerdict, listOf, PageQuery, RecordEntry, withTimes } from './views
 const verifyLimitMs = 300_000;
 
 const After = Type.Optional(
-  Type.Integer({ description: 'Entries behind this number, oldest first; `next` of the page before.', minimum: 0 }),
+  Type.Integer({
+    description: 'Entries behind this number, in the order that is asked for; `next` of the page before.',
+    minimum: 0,
+  }),
+);
+const Order = Type.Unsafe<'asc' | 'desc'>(
+  Type.String({ description: 'Oldest first, or newest first.', enum: ['asc', 'desc'], default: 'asc' }),
 );
 const Query = {
   limit: PageQuery.limit,
   after: After,
+  order: Order,
 };
 
 export function recordRoutes(app: Api, ports: ApiPorts): void {
@@ -34,7 +41,7 @@ export function recordRoutes(app: Api, ports: ApiPorts): void {
       config: { access: 'record.read', sensitive: 'the record' },
       schema: {
         operationId: 'readRecord',
-        summary: 'Reads the record, oldest first',
+        summary: 'Reads the record, oldest or newest first',
         tags: ['record'],
         querystring: Type.Object(
           { ...Query, incidentId: maybeId('incident'), runId: maybeId('run') },
@@ -72,7 +79,7 @@ export function recordRoutes(app: Api, ports: ApiPorts): void {
       config: { access: 'read' },
       schema: {
         operationId: 'getTimeline',
-        summary: 'Everything the record says about an incident, oldest first',
+        summary: 'Everything the record says about an incident, oldest or newest first',
         tags: ['incidents'],
         params: IdParameter,
         querystring: Type.Object(Query, { additionalProperties: false }),

@@ -161,7 +161,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         name: `${hostname()}/${process.pid}/${makeId()}`,
         newId: makeId,
         compile: catalog.compile,
-        context: (run) => readContext(db, run),
+        context: (run, tx) => readContext(tx ?? db, run),
         onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, createPage),
         observe: observer.entry,
         onError: (runId, error) => onError(runId === undefined ? 'engine' : 'run', error),
@@ -171,7 +171,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
-    const incidents = createIncidentService({ db, clock, escalation });
+    const incidents = createIncidentService({ db, clock, escalation, types: catalog.types });
     const dispatching = dispatchPorts(catalog, policy, makeId);
     const organizationOf = organizationOfLabels(config);
     const confirmFiring = config.policy.confirmFiring ? 'Required' : 'WhenPossible';

@@ -37,14 +37,22 @@ export function commandPorts(
         await incidents.acknowledge({ incidentId, actor: actor.id, expectedVersion: version });
         if (comment) await incidents.note({ incidentId, actor: actor.id, text: comment });
       },
-      resolve: async (incidentId, actor, reason) => {
-        await incidents.resolve({ incidentId, actor: actor.id, reason });
+      resolve: async (incidentId, actor, reason, falseAlarm) => {
+        await incidents.resolve({ incidentId, actor: actor.id, reason, falseAlarm });
       },
       escalate: async (incidentId, actor, { comment, version }) => {
         await incidents.escalate({ incidentId, actor: actor.id, comment, expectedVersion: version });
       },
       note: async (incidentId, actor, text) => {
         await incidents.note({ incidentId, actor: actor.id, text });
+      },
+      merge: async (incidentId, actor, { into, version, intoVersion }) => {
+        const seen = { expectedVersion: version, expectedIntoVersion: intoVersion };
+        return (await incidents.merge({ incidentId, into, actor: actor.id, ...seen })).id;
+      },
+      split: async (incidentId, actor, { alerts, title, version }) => {
+        const what = { alertIds: alerts, title, expectedVersion: version };
+        return (await incidents.split({ incidentId, actor: actor.id, ...what })).id;
       },
     },
   };

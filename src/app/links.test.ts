@@ -12,6 +12,7 @@ import type { OpenDatabase } from '../database/open.ts';
 import { newId } from '../ids.ts';
 import type { EscalationPorts } from '../incident/escalation.ts';
 import type { Incident } from '../incident/incident.ts';
+import { plainTypes } from '../incident/incident-fixture.ts';
 import { createIncidentService, type IncidentService } from '../incident/incident-service.ts';
 import { getIncident, saveIncidents } from '../incident/incident-store.ts';
 import { createPage } from '../notify/notify.ts';
@@ -33,7 +34,7 @@ beforeEach(async () => {
   clock = new VirtualClock();
   const catalog = { resources: () => [] };
   const escalation: EscalationPorts = escalationPorts({ db: database.db, clock, catalog, reach: () => [] });
-  incidents = createIncidentService({ db: database.db, clock, escalation });
+  incidents = createIncidentService({ db: database.db, clock, escalation, types: plainTypes });
   await sql`TRUNCATE incident, page`.execute(database.db);
 });
 

@@ -12,8 +12,10 @@ import type { Database } from '../database/tables.ts';
 import type { Incident } from '../incident/incident.ts';
 import { getIncident, listIncidents } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
+import { reviewOfIncident } from '../run/incident-review.ts';
 import { runbooksForIncident } from '../run/incident-runbooks.ts';
 import type { ListPage, ListRequest } from '../run/run-queries.ts';
+import { readStatistics } from '../run/statistics-queries.ts';
 
 type ReadPorts = Pick<ApiPorts, 'alerts' | 'deadLetters' | 'incidents' | 'runbooks'>;
 
@@ -53,6 +55,12 @@ export function readModels({ db, clock, catalog }: ReadModelPorts): ReadPorts {
       },
       find: async (id, organization) => visible(await getIncident(db, id), organization, incidentSummary),
       runbooks: (id, organization) => runbooksForIncident({ db, clock, catalog, listed }, id, organization),
+      review: (id, organization) => reviewOfIncident(db, id, organization),
+      statistics: async ({ window, ...question }) => {
+        const to = clock.now();
+        const from = to - window;
+        return { from, to, ...(await readStatistics(db, { ...question, from, to })) };
+      },
     },
     runbooks: {
       // Who looks at the whole Sovereign sees those of every Organization, too.

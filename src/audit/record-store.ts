@@ -48,8 +48,10 @@ function withoutNul(text: string): string {
 }
 
 export interface RecordFilter {
-  /** Entries after this sequence number. */
+  /** Entries behind this sequence number, in the order that is asked for. */
   after?: number;
+  /** Oldest first, or newest first. Default: oldest. */
+  order?: 'asc' | 'desc';
   incidentId?: string;
   runId?: string;
   /** Only what this Organization may see: its own entries. */
@@ -57,12 +59,25 @@ export interface RecordFilter {
   limit: number;
 }
 
-/** Entries in order. */
+/** The newest entry about an incident itself; what a run or a page did beside it does not count. */
+export async function lastOfIncident(db: Queryable, incidentId: string): Promise<RecordedEntry | undefined> {
+  const row = await db
+    .selectFrom('record')
+    .select('seq')
+    .where('incident_id', '=', incidentId)
+    .where('kind', 'like', 'incident.%')
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return row && (await readRecord(db, { after: row.seq - 1, limit: 1 }))[0];
+}
+
 /** Sequence number of the newest entry; 0 when there is none. */
 export async function recordHead(db: Queryable): Promise<number> {
   return (await db.selectFrom('record_head').select('seq').executeTakeFirstOrThrow()).seq;
 }
 
+/** Entries in order. */
 export async function readRecord(db: Queryable, filter: RecordFilter): Promise<RecordedEntry[]> {
   return (await readRows(db, filter)).map(({ dataText, ...entry }) => entry);
 }
@@ -87,9 +102,9 @@ async function readRows(db: Queryable, filter: RecordFilter): Promise<RecordRow[
       'hash',
     ])
     .select(sql<string>`data::text`.as('data_text'))
-    .orderBy('seq')
+    .orderBy('seq', filter.order ?? 'asc')
     .limit(filter.limit);
-  if (filter.after !== undefined) query = query.where('seq', '>', filter.after);
+  if (filter.after !== undefined) query = query.where('seq', filter.order === 'desc' ? '<' : '>', filter.after);
   if (filter.incidentId !== undefined) query = query.where('incident_id', '=', filter.incidentId);
   if (filter.runId !== undefined) query = query.where('run_id', '=', filter.runId);
   if (filter.organization !== undefined) query = query.where('organization', '=', filter.organization);

@@ -23,6 +23,8 @@ export const recordKinds = [
   'incident.reopened',
   'incident.escalated',
   'incident.severityChanged',
+  'incident.merged',
+  'incident.split',
   'run.created',
   'run.entry',
   'run.ended',

@@ -17,6 +17,7 @@ const verbed: Readonly<Record<string, string>> = {
   resolve: 'resolved',
   escalate: 'escalated',
   notes: 'noted',
+  split: 'split off',
   approve: 'approved',
   reject: 'rejected',
   cancel: 'asked to stop',
@@ -35,10 +36,24 @@ export async function act(
   for (const name of names) {
     const path = `/api/v1/${noun}s/${encodeURIComponent(name)}/${verb}`;
     const item = await client.post(path, Object.keys(given).length === 0 ? undefined : given);
-    await tell(item, `${noun}/${name}`, verbed[verb] ?? verb, flags, io);
+    // A merge and a split answer with the incident that goes on, or is new.
+    const what = verb === 'merge' ? `goes on with ${name}` : (verbed[verb] ?? verb);
+    await tell(item, `${noun}/${String(item.id)}`, what, flags, io);
   }
   return exitCodes.done;
 }
+
+/** Prints the draft of a post-incident review, as Markdown. */
+export async function review(id: string, flags: ConnectionFlags, io: CliIo): Promise<ExitCode> {
+  const client = await connect(flags, io);
+  const markdown = await client.text(`/api/v1/incidents/${encodeURIComponent(id)}/review`);
+  // On a terminal nothing of it may act; its lines stay lines.
+  io.out(markdown.trimEnd().split('\n').map(safeLine).join('\n'));
+  return exitCodes.done;
+}
+
+/** Indentation stays. */
+const safeLine = (line: string) => `${/^ */.exec(line)?.[0] ?? ''}${safe(line)}`;
 
 async function tell(item: Item, name: string, what: string, flags: ActFlags, io: CliIo): Promise<void> {
   const format = formatOf(flags.output ?? 'table');

@@ -56,9 +56,38 @@ test('describe shows what belongs to a thing', async () => {
   assert.match(out, /^Severity: +P1$/m);
   assert.match(out, /^Opened At: .*\(5m ago\)$/m);
   assert.match(out, /^Runs:\n {2}NAME +RUNBOOK/m);
+  assert.match(out, /^ {2}1 +openbao-sealed +Alert +11 of 12 \(92%\) +Good +Cooldown +handbook +5m$/m);
+  assert.match(out, /^ {2}1\. openbao-sealed: It is triggered by OpenBaoSealed\./m);
   assert.match(out, /Timeline:\n.*The incident was opened\. \(engine\)/);
+  const all = JSON.parse((await cli(['describe', 'incident', 'i1', '-o', 'json'])).out);
+  assert.equal(all.severity, 'P1');
+  assert.deepEqual(
+    [all.alerts.length, all.runs.length, all.runbooks[0].name, all.timeline[0].sentence],
+    [3, 3, 'openbao-sealed', 'The incident was opened.'],
+  );
+  const both = JSON.parse((await cli(['describe', 'run', 'r1', 'r2', '-o', 'json'])).out);
+  assert.equal(both.items[1].journal[0].kind, 'Created');
+  assert.match((await cli(['describe', 'incident', 'i1', '-o', 'yaml'])).out, /^timeline:$/m);
+  assert.equal((await cli(['describe', 'incident', 'i1', '-o', 'xml'])).code, 2);
   assert.match((await cli(['describe', 'run', 'r1'])).out, /Approvals:\n {2}NAME/);
   assert.match((await cli(['describe', 'runbook', 'restart-shop'])).out, /Spec:\n {2}steps:/);
+});
+
+test('the draft of a review is printed as it is', async () => {
+  assert.equal((await cli(['incident', 'review', 'i1'])).out, '# Review: OpenBao is sealed\n');
+  const none = await cli(['incident', 'review', 'none']);
+  assert.equal(none.code, 1);
+  assert.match(none.err, /There is no incident none/);
+});
+
+test('statistics are a table like any other', async () => {
+  const { out } = await cli(['get', 'statistics', '--window', '90d']);
+  assert.deepEqual(out.split('\n').slice(0, 2), [
+    'NAME            INCIDENTS   MEDIAN-TTA   MEDIAN-TTR   FIXED          SELF-HEALED   IN-TIME',
+    'OpenBaoSealed   3           60s          <none>       3 of 4 (75%)   <none>        1 of 1 (100%)',
+  ]);
+  assert.equal((await cli(['get', 'statistics', '--window', 'soon'])).code, 2);
+  assert.equal((await cli(['get', 'statistics', '--by', 'moon'])).code, 2);
 });
 
 test('--watch prints the list, then each change', async () => {
@@ -130,6 +159,9 @@ test('commands print what became of it', async () => {
   assert.equal((await cli(['incident', 'ack', 'i1', '-m', 'on it'])).out, 'incident/i1 acknowledged\n');
   assert.equal((await cli(['incident', 'resolve', 'i1', '-m', 'fixed'])).out, 'incident/i1 resolved\n');
   assert.equal((await cli(['incident', 'note', 'i1', '-m', 'hm', '-o', 'name'])).out, 'incident/i1\n');
+  assert.equal((await cli(['incident', 'resolve', 'i1', '-m', 'a test', '--false-alarm'])).code, 0);
+  assert.equal((await cli(['incident', 'merge', 'i1', '--into', 'i3'])).out, 'incident/i3 goes on with i1\n');
+  assert.equal((await cli(['incident', 'split', 'i1', '--alerts', 'a1', 'a2'])).out, 'incident/i1 split off\n');
   assert.equal((await cli(['run', 'approve', 'r1', '--plan-digest', 'abc'])).out, 'run/r1 approved\n');
   assert.equal((await cli(['run', 'cancel', 'r1'])).out, 'run/r1 asked to stop\n');
   assert.match(
@@ -140,6 +172,9 @@ test('commands print what became of it', async () => {
     'acknowledge i1 token/root on it',
     'resolve i1 token/root fixed',
     'note i1 token/root hm',
+    'resolve i1 token/root a test false alarm',
+    'merge i1 token/root i3',
+    'split i1 token/root a1,a2',
     'approve r1 token/root abc',
     'cancel r1 token/root',
     'start restart-shop token/root {"count":2,"tag":"7"} dry',
@@ -425,7 +460,7 @@ test('completion is valid and complete for its shell', async () => {
       .trim()
       .split('\n');
   assert.deepEqual(complete('catalyst-sre', 'inc'), ['incident']);
-  assert.deepEqual(complete('catalyst-sre', 'incident', 'r'), ['resolve']);
+  assert.deepEqual(complete('catalyst-sre', 'incident', 'r'), ['resolve', 'review']);
   assert.deepEqual(complete('catalyst-sre', 'get', 'appr'), ['approvals']);
   assert.deepEqual(complete('catalyst-sre', 'get', '--sev'), ['--severity']);
   for (const shell of ['zsh', 'fish'])

@@ -1,7 +1,7 @@
 /** What can be read, and how it looks as a table: NAME first, AGE last. */
 import type { Item } from './client.ts';
 import type { Printable } from './printers/print.ts';
-import { age, type Column } from './printers/table.ts';
+import { age, type Column, duration } from './printers/table.ts';
 
 export interface Noun extends Printable {
   plural: string;
@@ -20,6 +20,8 @@ export interface Noun extends Printable {
 
 /** Flags of `get` that narrow a list; each noun says which it has. */
 export const filterFlags = [
+  'by',
+  'window',
   'state',
   'severity',
   'outcome',
@@ -262,6 +264,24 @@ export const nouns: readonly Noun[] = [
     watch: { kinds: ['page.'], ids: (entry) => [text(entry.incidentId)], query: 'incidentId' },
   },
   {
+    singular: 'statistic',
+    plural: 'statistics',
+    aliases: ['statistic', 'stats'],
+    path: '/api/v1/statistics/incidents',
+    nameOf: (item) => String(item.key ?? '<sovereign>'),
+    columns: [
+      { header: 'NAME', value: (item) => String(item.key ?? '<sovereign>') },
+      field('INCIDENTS', 'incidents'),
+      { header: 'MEDIAN-TTA', value: (item) => median(item.acknowledge) },
+      { header: 'MEDIAN-TTR', value: (item) => median(item.resolve) },
+      { header: 'FIXED', value: (item) => shareText(item.fixedByAutomation) },
+      { header: 'SELF-HEALED', value: (item) => shareText(item.selfHealing) },
+      { header: 'IN-TIME', value: (item) => shareText(item.inTime) },
+    ],
+    filters: { by: 'by', window: 'window' },
+    watch: { kinds: [], ids: () => [] },
+  },
+  {
     singular: 'record',
     plural: 'record',
     aliases: ['rec'],
@@ -283,6 +303,17 @@ export const nouns: readonly Noun[] = [
   },
 ];
 
+/** `90` becomes `1m30s`. */
+const median = (times: unknown) => {
+  const seconds = (times as Item | undefined)?.median;
+  return typeof seconds === 'number' ? duration(seconds * 1000) : '';
+};
+/** `3 of 4 (75%)` */
+const shareText = (share: unknown) => {
+  const { count, of, share: value } = (share ?? {}) as Item;
+  return of === 0 ? '' : `${count} of ${of} (${percent(value, 0)})`;
+};
+
 /** A runbook for an incident. */
 export const incidentRunbook: Printable = {
   singular: 'runbook',
@@ -291,7 +322,7 @@ export const incidentRunbook: Printable = {
     field('RANK', 'rank'),
     field('RUNBOOK', 'name'),
     field('MATCH', 'match'),
-    { header: 'FIXED', value: ({ success }) => fixed(success as Item) },
+    { header: 'FIXED', value: ({ success }) => shareText(success) },
     { header: 'HEALTH', value: ({ health }) => String((health as Item)?.state ?? '') },
     { header: 'HELD-BY', value: ({ suppressed }) => String((suppressed as Item | undefined)?.reason ?? '') },
     { header: 'COMMIT', value: (item) => String(item.revision ?? '').slice(0, 12) || String(item.source ?? '') },
@@ -301,11 +332,6 @@ export const incidentRunbook: Printable = {
     },
   ],
 };
-
-/** `11 of 12` */
-function fixed({ count, of }: Item): string {
-  return `${count} of ${of}`;
-}
 
 export function nounOf(word: string): Noun | undefined {
   return nouns.find((noun) => noun.plural === word || noun.aliases.includes(word));

@@ -1,5 +1,5 @@
 /** Who is on call, as a calendar and as the shifts to come. */
-import type { Client, Item } from './client.ts';
+import type { Item } from './client.ts';
 import { type ConnectionFlags, resolveConnection } from './connection.ts';
 import { connect } from './get.ts';
 import { type CliIo, type ExitCode, exitCodes } from './io.ts';
@@ -33,8 +33,7 @@ export async function calendarFeed(name: string, flags: ScheduleFlags, io: CliIo
 }
 
 /** The shifts of the next four weeks, for `describe`. */
-export async function printShifts(name: string, client: Client, io: CliIo): Promise<void> {
-  const { items } = await client.get<{ items: Item[] }>(`/api/v1/on-call/${encodeURIComponent(name)}/shifts`);
+export function printShifts(items: readonly Item[], io: CliIo): void {
   io.out(`Shifts:${items.length === 0 ? ' <none>' : ''}`);
   if (items.length === 0) return;
   const columns = ['from', 'to', 'person', 'by'].map((key) => ({

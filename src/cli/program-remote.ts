@@ -7,7 +7,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
   const noun = () =>
     new Argument(
       '<what>',
-      'alerts, deadletters, incidents, incident-types, runs, runbooks, slos, on-call, decisions, approvals, pages or record',
+      'alerts, deadletters, incidents, incident-types, runs, runbooks, slos, on-call, decisions, approvals, pages, statistics or record',
     );
   remote(
     program
@@ -28,7 +28,9 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       .option('--service <name>', 'only objectives of this service')
       .option('--incident <id>', 'only what belongs to this incident')
       .option('--alert <id>', 'only what belongs to this alert')
-      .option('--run <id>', 'only what belongs to this run'),
+      .option('--run <id>', 'only what belongs to this run')
+      .option('--by <what>', 'statistics: a row for each type, runbook or organization')
+      .option('--window <duration>', 'statistics: how far back, 30d by default'),
   )
     .addHelpText(
       'after',
@@ -37,6 +39,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
         ['catalyst-sre get runs -w', 'runs, and every change of one'],
         ['catalyst-sre get on-call', 'who is called, until when, and who comes next'],
         ['catalyst-sre get decisions --alert ID -o wide', 'why nothing was done about an alert'],
+        ['catalyst-sre get statistics --by runbook --window 90d', 'how fast, and what automation fixed'],
         ['catalyst-sre get record --incident ID -o json', 'the record of an incident, for a report'],
       ),
     )
@@ -52,6 +55,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       )
       .addArgument(noun())
       .argument('<names...>', 'which')
+      .addOption(output())
       .addOption(colour()),
   )
     .addHelpText(
@@ -59,6 +63,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
       examples(
         ['catalyst-sre describe incident ID', 'alerts, runs, pages and timeline'],
         ['catalyst-sre describe run ID', 'decision, approvals and journal'],
+        ['catalyst-sre describe incident ID -o json', 'all of it, for a program'],
       ),
     )
     .action(async (what: string, names: string[], flags) =>
@@ -69,7 +74,7 @@ export function addRead(program: Command, { io, finish }: ProgramContext): void 
 export function addIncident(program: Command, { io, finish }: ProgramContext): void {
   const incident = program
     .command('incident')
-    .summary('take, escalate, resolve or annotate an incident')
+    .summary('take, escalate, resolve, annotate, merge or split an incident')
     .description('Acts on incidents.');
   const verb = (name: string, summary: string) =>
     remote(
@@ -98,19 +103,25 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
       examples(['catalyst-sre incident escalate ID -m "needs the network team"', 'whoever is next is paged at once']),
     )
     .action(async (id: string, flags) =>
-      finish(
-        await (await import('./act.ts')).act('incident', 'escalate', [id], { comment: flags.comment }, flags, io),
-      ),
+      finish(await (await import('./act.ts')).act('incident', 'escalate', [id], { comment: flags.comment }, flags, io)),
     );
   verb('resolve', 'resolve an incident')
     .requiredOption('-m, --resolution <text>', 'what the cause was and what ended it')
+    .option('--false-alarm', 'nothing was wrong: it does not count in statistics')
     .addHelpText(
       'after',
       examples(['catalyst-sre incident resolve ID -m "certificate renewed"', 'the text goes on record']),
     )
     .action(async (id: string, flags) =>
       finish(
-        await (await import('./act.ts')).act('incident', 'resolve', [id], { resolution: flags.resolution }, flags, io),
+        await (await import('./act.ts')).act(
+          'incident',
+          'resolve',
+          [id],
+          { resolution: flags.resolution, falseAlarm: flags.falseAlarm },
+          flags,
+          io,
+        ),
       ),
     );
   verb('note', 'add a note to the timeline of an incident')
@@ -118,6 +129,40 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
     .addHelpText('after', examples(['catalyst-sre incident note ID -m "network team informed"', 'for who takes over']))
     .action(async (id: string, flags) =>
       finish(await (await import('./act.ts')).act('incident', 'notes', [id], { text: flags.text }, flags, io)),
+    );
+  remote(
+    incident
+      .command('review')
+      .summary('the draft of a post-incident review')
+      .description('Prints the draft of a post-incident review, as Markdown, from the record.'),
+  )
+    .argument('<id>', 'id of the incident')
+    .addHelpText(
+      'after',
+      examples(['catalyst-sre incident review ID', 'redirect it into a file; what happened is filled in']),
+    )
+    .action(async (id: string, flags) => finish(await (await import('./act.ts')).review(id, flags, io)));
+  verb('merge', 'merge an incident into another one')
+    .requiredOption('--into <id>', 'the incident that goes on, with the alerts and runs of both')
+    .addHelpText('after', examples(['catalyst-sre incident merge ID --into OTHER', 'two incidents, one cause']))
+    .action(async (id: string, flags) =>
+      finish(await (await import('./act.ts')).act('incident', 'merge', [id], { into: flags.into }, flags, io)),
+    );
+  verb('split', 'take alerts out of an incident into a new one')
+    .requiredOption('--alerts <ids...>', 'the alerts that leave; at least one has to stay')
+    .option('--title <text>', 'title of the new incident')
+    .addHelpText('after', examples(['catalyst-sre incident split ID --alerts ALERT', 'two causes in one incident']))
+    .action(async (id: string, flags) =>
+      finish(
+        await (await import('./act.ts')).act(
+          'incident',
+          'split',
+          [id],
+          { alerts: flags.alerts, title: flags.title },
+          flags,
+          io,
+        ),
+      ),
     );
 }
 
@@ -155,9 +200,7 @@ export function addOnCall(program: Command, { io, finish }: ProgramContext): voi
       'after',
       examples(['catalyst-sre on-call feed sre --person mira', 'subscribe to it in the calendar of the phone']),
     )
-    .action(async (name: string, flags) =>
-      finish(await (await import('./on-call.ts')).calendarFeed(name, flags, io)),
-    );
+    .action(async (name: string, flags) => finish(await (await import('./on-call.ts')).calendarFeed(name, flags, io)));
 }
 
 export function addRun(program: Command, { io, finish }: ProgramContext): void {

@@ -51,7 +51,10 @@ const token = 'a-token-of-thirty-letters-or-so';
 
 function group(
   mode: 'Automatic' | 'SemiAutomatic' | 'Manual',
-  components: GroupDeclaration['spec']['components'] = [],
+  // Its lag is known to nobody: by itself nobody takes it over.
+  components: GroupDeclaration['spec']['components'] = mode === 'Automatic'
+    ? []
+    : [{ name: 'objects', adapter: 'MinIO' }],
 ): GroupDeclaration {
   return {
     name: 'orders',
@@ -62,8 +65,6 @@ function group(
       witnesses: ['memory'],
       dnsFallback: 'hold',
       minimumDwell: '0s',
-      // Its lag is known to nobody: by itself nobody takes it over.
-      components: mode === 'Automatic' ? [] : [{ name: 'objects', adapter: 'MinIO' }],
       timings: {
         ...{
           ttl: '3s',
@@ -89,7 +90,7 @@ async function region(
   witness: MemoryWitness,
   mode: Parameters<typeof group>[0],
   running: Set<Controller>,
-  components: GroupDeclaration['spec']['components'] = [],
+  components?: GroupDeclaration['spec']['components'],
 ) {
   const path = join(folder, `${files++}.jsonl`);
   const controller = await startController({

@@ -15,11 +15,12 @@ import {
   decideStillReported,
   recheckAfter,
   scopeOf,
+  seriesKey,
   titleOf,
   unsettledState,
 } from './incident-decision.ts';
 import { incidentEntry } from './incident-entry.ts';
-import { lockIncidents, saveIncidents } from './incident-store.ts';
+import { lockIncidents, readAliases, saveIncidents } from './incident-store.ts';
 import type { IncidentTypeMatch, IncidentTypes } from './incident-types.ts';
 import { respondBy } from './response-clock.ts';
 
@@ -48,8 +49,9 @@ export async function correlate(
 ): Promise<Correlated> {
   if (changes.length === 0) return { touched: [], incidentOf: new Map(), entries: [] };
   const batch = new Batch(options.types, options.now);
-  const { ids, openKeys } = batch.wanted(changes);
-  batch.know(await lockIncidents(tx, { ids, openKeys }));
+  const { ids, openKeys, seriesKeys } = batch.wanted(changes);
+  const aliases = await readAliases(tx, [...openKeys, ...seriesKeys]);
+  batch.know(await lockIncidents(tx, { ids: [...ids, ...aliases.values()], openKeys }), aliases);
   for (const change of changes) batch.apply(change);
   await saveIncidents(tx, batch.opened());
   await linkAlerts(tx, batch.links);
@@ -77,6 +79,7 @@ class Batch {
   readonly #incidents = new Map<string, Incident>();
   readonly #open = new Map<string, Incident>();
   readonly #incidentOf = new Map<string, string>();
+  #aliases: ReadonlyMap<string, string> = new Map();
   readonly #openedIds = new Set<string>();
   readonly #changedIds = new Set<string>();
   readonly #maybeOver = new Set<string>();
@@ -93,18 +96,22 @@ class Batch {
   }
 
   /** What to read before deciding: the incidents the alerts have, and the open ones they might join. */
-  wanted(changes: readonly EpisodeChange[]): { ids: string[]; openKeys: string[] } {
+  wanted(changes: readonly EpisodeChange[]): { ids: string[]; openKeys: string[]; seriesKeys: string[] } {
     const ids = new Set<string>();
     const openKeys = new Set<string>();
+    const seriesKeys = new Set<string>();
     for (const change of changes) {
       const { alert } = change;
       if (alert.incidentId !== undefined) ids.add(alert.incidentId);
-      if (fires(change)) openKeys.add(this.#placeOf(alert).key);
+      if (!fires(change)) continue;
+      openKeys.add(this.#placeOf(alert).key);
+      seriesKeys.add(seriesKey(alert));
     }
-    return { ids: [...ids], openKeys: [...openKeys] };
+    return { ids: [...ids], openKeys: [...openKeys], seriesKeys: [...seriesKeys] };
   }
 
-  know(incidents: readonly Incident[]): void {
+  know(incidents: readonly Incident[], aliases: ReadonlyMap<string, string>): void {
+    this.#aliases = aliases;
     for (const incident of incidents) this.#put(incident);
   }
 
@@ -170,13 +177,26 @@ class Batch {
   }
 
   #place(alert: Alert): void {
-    const { match } = this.#placeOf(alert);
-    const decision = correlateAlert(alert, match, this.#open);
+    const { match, key } = this.#placeOf(alert);
+    const decision = correlateAlert(alert, match, this.#open, this.#ledTo(alert, key));
     const incident =
       decision.kind === 'Open'
         ? this.#openFor(alert, match, decision.key, titleOf(match, decision.scope), decision.sentence)
         : this.#join(decision.incident, alert, decision.raisedTo, decision.sentence);
     this.#link(alert, incident.id);
+  }
+
+  /** Where a person has led this alert, or its kind. An open incident of its own kind goes before where its kind was led. */
+  #ledTo(alert: Alert, key: string): { incident: Incident; sentence: string } | undefined {
+    const own = this.#aliasOf(seriesKey(alert));
+    if (own) return { incident: own, sentence: `${alert.name} was put into it by a person.` };
+    const kind = this.#open.has(key) ? undefined : this.#aliasOf(key);
+    return kind && { incident: kind, sentence: `${alert.name} is of the kind that was merged into it.` };
+  }
+
+  #aliasOf(key: string): Incident | undefined {
+    const incident = this.#incidents.get(this.#aliases.get(key) ?? '');
+    return incident?.state === 'Resolved' ? undefined : incident;
   }
 
   #openFor(alert: Alert, match: IncidentTypeMatch, key: string, title: string, sentence: string): Incident {
@@ -283,7 +303,8 @@ class Batch {
   }
 }
 
-function newIncident(
+/** An incident that opens now. */
+export function newIncident(
   organization: string | undefined,
   match: IncidentTypeMatch,
   { key, title, calendar }: { key: string; title: string; calendar: BusinessCalendarSpec },

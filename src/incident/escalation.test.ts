@@ -13,6 +13,7 @@ import { deliveredBegunWith, listPages } from '../notify/page-store.ts';
 import { type EscalationPorts, escalateDue } from './escalation.ts';
 import type { EscalationStep } from './escalation-decision.ts';
 import type { Incident } from './incident.ts';
+import { plainTypes } from './incident-fixture.ts';
 import { createIncidentService } from './incident-service.ts';
 import { getIncident, saveIncidents } from './incident-store.ts';
 import { createStopwatch } from './response-stopwatch.ts';
@@ -71,7 +72,8 @@ function replica(declared: typeof policy | null = policy, own = clock): Escalati
     reached: deliveredBegunWith,
   };
 }
-const serviceOf = (escalation: EscalationPorts) => createIncidentService({ db: database.db, clock, escalation });
+const serviceOf = (escalation: EscalationPorts) =>
+  createIncidentService({ db: database.db, clock, escalation, types: plainTypes });
 
 async function open(change: Partial<Incident> = {}): Promise<Incident> {
   const now = clock.now();
@@ -103,6 +105,7 @@ async function open(change: Partial<Incident> = {}): Promise<Incident> {
     clearSince: undefined,
     version: 1,
     mergedInto: undefined,
+    splitFrom: undefined,
     causedBy: undefined,
     causedBySentence: undefined,
     ...change,

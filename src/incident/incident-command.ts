@@ -4,6 +4,7 @@
  */
 import { countFiring } from '../alert/alert-store.ts';
 import type { RecordEntry } from '../audit/record.ts';
+import { lastOfIncident } from '../audit/record-store.ts';
 import type { Tx } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
@@ -44,7 +45,7 @@ export async function acknowledge(tx: Tx, command: Command & { by?: ByPage | und
   refuseResolved(incident);
   if (incident.acknowledgedBy === actor) return { incident, entries: [] };
   if (incident.acknowledgedAt !== undefined) throw acknowledgedAlready(incident);
-  refuseUnseen(incident, command);
+  await refuseUnseen(tx, incident, command);
   return change(tx, incident, command, {
     next: {
       // A mitigated incident stays so: that somebody looks at it takes nothing back.
@@ -83,7 +84,7 @@ export async function note(tx: Tx, command: Command & { text: string }): Promise
  */
 export async function resolve(
   tx: Tx,
-  command: Command & { reason?: string | undefined; force?: boolean | undefined },
+  command: Command & { reason?: string | undefined; force?: boolean | undefined; falseAlarm?: boolean | undefined },
 ): Promise<Commanded> {
   const incident = await load(tx, command);
   refuseResolved(incident);
@@ -97,12 +98,14 @@ export async function resolve(
   }
   if (firing > 0 && reason === '')
     throw new CatalystError('BadRequest', 'Resolving an incident whose alerts still fire needs a reason.');
-  const sentence = reason === '' ? `${command.actor} resolved it.` : `${command.actor} resolved it: ${reason}`;
+  const what = command.falseAlarm ? 'resolved it as a false alarm' : 'resolved it';
+  const sentence = reason === '' ? `${command.actor} ${what}.` : `${command.actor} ${what}: ${reason}`;
+  const how = firing > 0 ? 'Forced' : command.falseAlarm ? 'FalseAlarm' : 'Person';
   return change(tx, incident, command, {
-    next: resolution(command, firing > 0 ? 'Forced' : 'Person', sentence),
+    next: resolution(command, how, sentence),
     kind: 'incident.resolved',
     sentence,
-    data: { how: firing > 0 ? 'Forced' : 'Person', firing, reason },
+    data: { how, firing, reason },
   });
 }
 
@@ -172,19 +175,29 @@ export function resolution(
 
 /** The incident of a command, locked. @throws CatalystError NotFound, Conflict */
 export async function load(tx: Tx, command: Command): Promise<Incident> {
-  const [incident] = await lockIncidents(tx, { ids: [command.incidentId] });
-  if (!incident) throw new CatalystError('NotFound', `There is no incident ${command.incidentId}.`);
-  refuseUnseen(incident, command);
+  return loadSeen(tx, await lockIncidents(tx, { ids: [command.incidentId] }), command);
+}
+
+/**
+ * The incident a command is about, out of those that were locked.
+ * @throws CatalystError NotFound; Conflict, with who did what, when it is not the version the caller saw
+ */
+export async function loadSeen(tx: Tx, locked: readonly Incident[], command: Command): Promise<Incident> {
+  const { incidentId } = command;
+  const incident = locked.find(({ id }) => id === incidentId);
+  if (!incident) throw new CatalystError('NotFound', `There is no incident ${incidentId}.`);
+  await refuseUnseen(tx, incident, command);
   return incident;
 }
 
-function refuseUnseen(incident: Incident, { expectedVersion }: Command): void {
-  if (expectedVersion !== undefined && expectedVersion !== incident.version) {
-    throw new CatalystError('Conflict', `The incident has changed since you read it (version ${incident.version}).`, {
-      hint: 'Read it again and decide again.',
-      details: { expectedVersion, version: incident.version },
-    });
-  }
+async function refuseUnseen(tx: Tx, incident: Incident, { expectedVersion }: Command): Promise<void> {
+  if (expectedVersion === undefined || expectedVersion === incident.version) return;
+  const last = await lastOfIncident(tx, incident.id);
+  const news = last ? ` ${new Date(last.at).toISOString()}, ${last.actor}: ${last.sentence}` : '';
+  throw new CatalystError('Conflict', `Incident ${incident.id} has changed since you read it.${news}`, {
+    hint: 'Read it again and decide again.',
+    details: { expectedVersion, version: incident.version, ...(last ? { actor: last.actor, kind: last.kind } : {}) },
+  });
 }
 
 async function change(
@@ -213,12 +226,13 @@ async function firingBesides(tx: Tx, incidentId: string, covered: readonly strin
   return Number(count);
 }
 
-/** @throws CatalystError InvalidState for a resolved incident, with who resolved it */
+/** @throws CatalystError InvalidState for a resolved incident, with who resolved it and how */
 export function refuseResolved(incident: Incident): void {
   if (incident.state !== 'Resolved') return;
   const at = new Date(incident.resolvedAt ?? 0).toISOString();
-  throw new CatalystError('InvalidState', `The incident was resolved at ${at} by ${incident.resolvedBy}.`, {
-    details: { incidentId: incident.id },
+  const how = incident.mergedInto === undefined ? 'resolved' : `merged into ${incident.mergedInto}`;
+  throw new CatalystError('InvalidState', `The incident was ${how} at ${at} by ${incident.resolvedBy}.`, {
+    details: { incidentId: incident.id, ...(incident.mergedInto ? { mergedInto: incident.mergedInto } : {}) },
   });
 }
 

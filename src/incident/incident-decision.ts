@@ -1,6 +1,6 @@
 /** What an incident is made of, and when it is over. Pure. */
 import { createHash } from 'node:crypto';
-import type { Alert } from '../alert/alert.ts';
+import type { Alert, Episode } from '../alert/alert.ts';
 import type { Incident, IncidentState, Severity } from './incident.ts';
 import { isWorse } from './incident.ts';
 import { type IncidentTypeMatch, label } from './incident-types.ts';
@@ -69,6 +69,11 @@ export function titleOf(match: IncidentTypeMatch, scope: Scope): string {
   return where ? `${match.title}: ${where}` : match.title;
 }
 
+/** Names an alert, whenever it fires, among the keys that lead to an incident. Never equal to a correlation key. */
+export function seriesKey({ organization, source, fingerprint }: Episode): string {
+  return JSON.stringify(['series', organization ?? null, source, fingerprint]);
+}
+
 export type Correlation =
   | { kind: 'Open'; key: string; scope: Scope; sentence: string }
   | { kind: 'Join'; key: string; incident: Incident; raisedTo: Severity | undefined; sentence: string };
@@ -77,16 +82,18 @@ export type Correlation =
  * Whether an alert opens an incident or joins an open one, and why.
  *
  * @param open the open incidents that could be meant, by correlation key
+ * @param led the open incident a person has led such alerts to, by a merge or a split, and why
  */
 export function correlateAlert(
   alert: Pick<Alert, 'name' | 'labels' | 'organization'>,
   match: IncidentTypeMatch,
   open: ReadonlyMap<string, Incident>,
+  led?: { incident: Incident; sentence: string },
 ): Correlation {
   const scope = scopeOf(alert.labels, match.scope);
   const key = correlationKey(alert.organization, match.type, scope);
   const where = scope.map(([name, value]) => `${name} ${value}`).join(', ') || 'no labels that say where';
-  const incident = open.get(key);
+  const incident = led?.incident ?? open.get(key);
   if (!incident) {
     const why = match.known ? `is recognised as ${match.type}` : 'has no incident type';
     return {
@@ -102,7 +109,7 @@ export function correlateAlert(
     key,
     incident,
     raisedTo,
-    sentence: `${alert.name} shares the type ${match.type} and ${where}.`,
+    sentence: led?.sentence ?? `${alert.name} shares the type ${match.type} and ${where}.`,
   };
 }
 

@@ -11,16 +11,13 @@ import { VirtualClock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import type { FiringOracle } from '../integrations/contract.ts';
 import { type Correlated, correlate } from './correlate.ts';
-import type { EscalationPorts } from './escalation.ts';
 import type { Incident } from './incident.ts';
 import { checkDue } from './incident-check.ts';
 import { resolveVerified } from './incident-command.ts';
 import { clearFor, recheckAfter, settleTime } from './incident-decision.ts';
+import { plainTypes as types, withoutPolicy } from './incident-fixture.ts';
 import { createIncidentService, type IncidentService } from './incident-service.ts';
 import { getIncident, listIncidents } from './incident-store.ts';
-import type { IncidentTypes } from './incident-types.ts';
-import { defaultCalendar } from './response-clock.ts';
-import { createStopwatch } from './response-stopwatch.ts';
 
 let database: OpenDatabase;
 let service: IncidentService;
@@ -31,35 +28,12 @@ before(async () => {
 after(() => database.close());
 beforeEach(async () => {
   clock = new VirtualClock();
-  service = createIncidentService({ db: database.db, clock, escalation: withoutPolicy() });
+  service = createIncidentService({ db: database.db, clock, escalation: withoutPolicy(database.db, clock), types });
   await sql`TRUNCATE delivery, alert, incident`.execute(database.db);
 });
 
 const minute = 60_000;
 const actor = 'user/sre';
-const withoutPolicy = (): EscalationPorts => ({
-  db: database.db,
-  clock,
-  stopwatch: createStopwatch(clock),
-  policyOf: () => undefined,
-  receiversOf: () => ({ receivers: [] }),
-  defaultReceiver: 'default',
-  page: async () => [],
-  reached: async () => false,
-});
-/** Every alert is a type of its own, told apart by namespace. */
-const types: IncidentTypes = {
-  calendarFor: () => defaultCalendar,
-  forAlert: (labels) => ({
-    type: labels.type ?? labels.alertname ?? '',
-    known: true,
-    title: 'Something',
-    severity: labels.severity === 'critical' ? 'P1' : 'P3',
-    scope: ['namespace'],
-    runbooks: [],
-    guidance: undefined,
-  }),
-};
 const firing = (labels: Record<string, string>, startsAt = clock.now()) => ({
   status: 'firing',
   labels: { alertname: 'A', namespace: 'shop', ...labels },

@@ -6,6 +6,8 @@ import type { Database, Tx } from '../database/tables.ts';
 import { type EscalationPorts, escalateNow } from './escalation.ts';
 import type { Incident } from './incident.ts';
 import { acknowledge, type ByPage, type Command, type Commanded, note, resolve } from './incident-command.ts';
+import type { IncidentTypes } from './incident-types.ts';
+import { type MergeCommand, merge, type SplitCommand, split } from './merge.ts';
 
 /** Who does it, to which incident, seen in which version. */
 export type Request = Omit<Command, 'now'>;
@@ -18,19 +20,27 @@ export interface IncidentService {
   acknowledge(request: Request & { by?: ByPage | undefined }): Promise<Incident>;
   note(request: Request & { text: string }): Promise<Incident>;
   /** @throws CatalystError InvalidState while an alert still fires, unless `force` is set with a reason. */
-  resolve(request: Request & { reason?: string | undefined; force?: boolean | undefined }): Promise<Incident>;
+  resolve(
+    request: Request & { reason?: string | undefined; force?: boolean | undefined; falseAlarm?: boolean | undefined },
+  ): Promise<Incident>;
   /** Takes the next step of its policy now. */
   escalate(request: Request & { comment?: string | undefined }): Promise<Incident>;
+  /** @returns the one that goes on. @throws CatalystError as `merge.ts` says */
+  merge(request: Omit<MergeCommand, 'now'>): Promise<Incident>;
+  /** @returns the new one. @throws CatalystError as `merge.ts` says */
+  split(request: Omit<SplitCommand, 'now'>): Promise<Incident>;
 }
 
-export function createIncidentService(ports: {
+export interface IncidentServicePorts {
   db: Database;
   clock: Clock;
   escalation: EscalationPorts;
-}): IncidentService {
-  const { db, clock, escalation } = ports;
+  types: IncidentTypes;
+}
+
+export function createIncidentService({ db, clock, escalation, types }: IncidentServicePorts): IncidentService {
   const carryOut = async <R extends Request>(
-    work: (tx: Tx, command: R & Command) => Promise<Commanded>,
+    work: (tx: Tx, command: R & Pick<Command, 'now'>) => Promise<Commanded>,
     request: R,
   ) => {
     return db.transaction().execute(async (tx) => {
@@ -44,5 +54,7 @@ export function createIncidentService(ports: {
     note: (request) => carryOut(note, request),
     resolve: (request) => carryOut(resolve, request),
     escalate: (request) => carryOut((tx, command) => escalateNow(tx, command, escalation), request),
+    merge: (request) => carryOut((tx, command) => merge(tx, command, types), request),
+    split: (request) => carryOut((tx, command) => split(tx, command, types), request),
   };
 }

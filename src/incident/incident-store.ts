@@ -47,6 +47,71 @@ export async function saveIncidents(tx: Tx, incidents: readonly Incident[]): Pro
       caused_by = excluded.caused_by, caused_by_sentence = excluded.caused_by_sentence`.execute(tx);
 }
 
+/** Which incidents these keys lead to; see the table `incident_alias`. */
+export async function readAliases(tx: Tx, keys: readonly string[]): Promise<Map<string, string>> {
+  if (keys.length === 0) return new Map();
+  const rows = await tx
+    .selectFrom('incident_alias')
+    .selectAll()
+    .where('key', '=', sql<string>`ANY(${[...keys]}::text[])`)
+    .execute();
+  return new Map(rows.map(({ key, incident_id }) => [key, incident_id]));
+}
+
+/** From now on these keys lead to the incident. */
+export async function addAliases(tx: Tx, keys: readonly string[], incidentId: string): Promise<void> {
+  await sql`
+    INSERT INTO incident_alias (key, incident_id) SELECT DISTINCT k, ${incidentId} FROM unnest(${[...keys]}::text[]) AS k
+    ON CONFLICT (key) DO UPDATE SET incident_id = excluded.incident_id`.execute(tx);
+}
+
+/** What led to one incident leads to another: keys, and the incidents that were merged into it before. */
+export async function moveAliases(tx: Tx, from: string, to: string): Promise<void> {
+  await tx.updateTable('incident').set({ merged_into: to }).where('merged_into', '=', from).execute();
+  await tx.updateTable('incident_alias').set({ incident_id: to }).where('incident_id', '=', from).execute();
+}
+
+/** Locks the runs of incidents; before the incidents, as the engine does. */
+export async function lockRunsOf(tx: Tx, incidentIds: readonly string[]): Promise<void> {
+  await tx
+    .selectFrom('run')
+    .select('id')
+    .where('incident_id', '=', sql<string>`ANY(${[...incidentIds]}::text[])`)
+    .orderBy('id')
+    .forUpdate()
+    .execute();
+}
+
+/** Puts the runs of one incident into another; they are shown with both. @returns how many there are */
+export async function moveRuns(tx: Tx, from: string, to: string): Promise<number> {
+  await sql`
+    INSERT INTO incident_run (incident_id, run_id)
+    SELECT ${from}, id FROM run WHERE incident_id = ${from}
+    UNION SELECT ${to}, run_id FROM incident_run WHERE incident_id = ${from}
+    ON CONFLICT DO NOTHING`.execute(tx);
+  const moved = await tx
+    .updateTable('run')
+    .set({ incident_id: to })
+    .where('incident_id', '=', from)
+    .executeTakeFirstOrThrow();
+  return Number(moved.numUpdatedRows);
+}
+
+/** Puts the runs about these alerts into another incident; they are shown with both. @returns how many there are */
+export async function moveRunsOfAlerts(
+  tx: Tx,
+  { from, to, alertIds }: { from: string; to: string; alertIds: readonly string[] },
+): Promise<number> {
+  const { rows } = await sql`
+    WITH moved AS (
+      UPDATE run SET incident_id = ${to}
+      WHERE incident_id = ${from} AND alert_id = ANY(${[...alertIds]}::text[]) RETURNING id
+    )
+    INSERT INTO incident_run (incident_id, run_id) SELECT ${from}, id FROM moved
+    ON CONFLICT (incident_id, run_id) DO UPDATE SET run_id = excluded.run_id RETURNING run_id`.execute(tx);
+  return rows.length;
+}
+
 /**
  * Takes incidents whose alerts are to be asked about, by moving their time to `claimedUntil`: whoever asks next, and
  * whoever comes after a crash, finds them only then.
@@ -102,6 +167,12 @@ export async function lockEscalations(tx: Tx, ids: readonly string[], limit: num
 export async function getIncident(db: Queryable, id: string): Promise<Incident | undefined> {
   const row = await db.selectFrom('incident').selectAll().where('id', '=', id).executeTakeFirst();
   return row && incidentOf(row);
+}
+
+/** The incidents that were merged into this one. */
+export async function listMerged(db: Queryable, into: string): Promise<Incident[]> {
+  const rows = await db.selectFrom('incident').selectAll().where('merged_into', '=', into).orderBy('id').execute();
+  return rows.map(incidentOf);
 }
 
 export interface IncidentFilter {

@@ -4,7 +4,7 @@
  */
 import { getAlert } from '../alert/alert-store.ts';
 import type { RecordEntry, RecordKind } from '../audit/record.ts';
-import type { Database, Tx } from '../database/tables.ts';
+import type { Queryable, Tx } from '../database/tables.ts';
 import type { Severity } from '../incident/incident.ts';
 import { resolveVerified } from '../incident/incident-command.ts';
 import { getIncident } from '../incident/incident-store.ts';
@@ -15,7 +15,7 @@ import type { RunInHand } from './run-in-hand.ts';
 
 /** The alert and the incident of a run, as expressions see them. */
 export async function readContext(
-  db: Database,
+  db: Queryable,
   run: { alertId: string | undefined; incidentId: string | undefined },
 ): Promise<Pick<RunInHand, 'alert' | 'incident'>> {
   const alert = run.alertId === undefined ? undefined : await getAlert(db, run.alertId);

@@ -40,7 +40,7 @@ export interface EnginePorts {
   /** Throws CatalystError InvalidResource when this version cannot run the document. */
   compile(document: Runbook): CompiledRunbook;
   /** The alert and incident of a run, as expressions see them. */
-  context(run: ClaimedRun): Promise<Pick<RunInHand, 'alert' | 'incident'>>;
+  context(run: Pick<ClaimedRun, 'alertId' | 'incidentId'>, tx?: Tx): Promise<Pick<RunInHand, 'alert' | 'incident'>>;
   /** What else is committed with an entry: pages, the incident's state. Returns entries for the record. */
   onEntry(tx: Tx, run: RunInHand, entry: Entry, attachment: Attachment | undefined): Promise<RecordEntry[]>;
   /** For metrics, logs and traces; after the commit, which took so many ms; must not throw. */
@@ -264,9 +264,12 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
   ): Promise<void> {
     const began = ports.clock.monotonic();
     await ports.db.transaction().execute(async (tx) => {
-      const number = await appendEntry(tx, row, entry, changeBy(run, entry));
-      if (number === undefined) throw new ClaimLost(`Another process has taken over run ${run.id}.`);
-      if (number !== run.state.entries + 1) throw new StaleRun();
+      const appended = await appendEntry(tx, row, entry, changeBy(run, entry));
+      if (!appended) throw new ClaimLost(`Another process has taken over run ${run.id}.`);
+      if (appended.number !== run.state.entries + 1) throw new StaleRun();
+      // Merged or split since it was taken in hand: what it does belongs to the incident it is in now.
+      if (run.incident && appended.incidentId !== run.incident.id)
+        Object.assign(run, await ports.context({ alertId: row.alertId, incidentId: appended.incidentId }, tx));
       if (attachment?.approval) await insertApproval(tx, run.id, { ...attachment.approval, requestedAt: entry.at });
       if (attachment?.expires) await expireApproval(tx, attachment.expires.approvalId, entry.at);
       const records = await ports.onEntry(tx, run, entry, attachment);

@@ -2,7 +2,7 @@
  * What people and machines read about runs: SQL only. Lists are newest first; a page goes on after the id of the last
  * item of the one before, because ids sort by time and never change.
  */
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { ApprovalTable, DecisionTable, PageTable, Queryable, RunTable } from '../database/tables.ts';
 import type { Json } from '../integrations/contract.ts';
 
@@ -143,9 +143,15 @@ export async function listRuns(
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
   if (filter.outcome !== undefined) query = query.where('outcome', '=', filter.outcome as never);
   if (filter.runbook !== undefined) query = query.where('runbook', '=', filter.runbook);
-  if (filter.incidentId !== undefined) query = query.where('incident_id', '=', filter.incidentId);
+  if (filter.incidentId !== undefined) query = query.where('id', 'in', runsShownWith(filter.incidentId));
   if (filter.alertId !== undefined) query = query.where('alert_id', '=', filter.alertId);
   return toPage(await query.execute(), request.limit, toRun);
+}
+
+/** Runs of an incident, and those that left it by a merge or a split. */
+function runsShownWith(incidentId: string) {
+  return sql<string>`(SELECT id FROM run WHERE incident_id = ${incidentId}
+    UNION ALL SELECT run_id FROM incident_run WHERE incident_id = ${incidentId})`;
 }
 
 /** Undefined when there is none, or when it belongs to another Organization. */

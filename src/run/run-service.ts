@@ -231,8 +231,14 @@ async function subjectOf(db: Queryable, request: StartRequest, visibleTo: string
     };
   }
   if (incidentId === undefined) return { alertId, incidentId, organization: undefined };
-  const found = await db.selectFrom('incident').select('organization').where('id', '=', incidentId).executeTakeFirst();
-  return { alertId, incidentId, organization: seen(found, `incident ${incidentId}`).organization ?? undefined };
+  const found = await db
+    .selectFrom('incident')
+    .select(['organization', 'merged_into'])
+    .where('id', '=', incidentId)
+    .executeTakeFirst();
+  const { organization, merged_into } = seen(found, `incident ${incidentId}`);
+  // What is done for an incident that was merged is done for the one that goes on.
+  return { alertId, incidentId: merged_into ?? incidentId, organization: organization ?? undefined };
 }
 
 /** Fills in defaults and refuses what the runbook does not declare. */

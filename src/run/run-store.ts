@@ -257,6 +257,13 @@ export async function readEntries(db: Queryable, runId: string): Promise<Entry[]
   });
 }
 
+/** The commit of the document a run executes; undefined where its source has none. */
+export async function readRevision(db: Queryable, runId: string): Promise<string | undefined> {
+  const { rows } = await sql<{ revision: string | null }>`
+    SELECT document #>> '{provenance,revision}' AS revision FROM run WHERE id = ${runId}`.execute(db);
+  return rows[0]?.revision ?? undefined;
+}
+
 /** What an entry changes in the run's row. */
 export interface RunChange {
   state?: 'Pending' | 'AwaitingApproval' | 'Running' | 'RollingBack' | 'Ended';
@@ -270,9 +277,15 @@ export type Writer = { id: string; epoch: number | 'any' };
 
 /**
  * Appends an entry and moves the run's row along, if the claim still holds.
- * @returns the entry's number, counted from 1; undefined when the run has ended or is no longer this process's.
+ * @returns the entry's number, counted from 1, and the incident the run belongs to now; undefined when the run has ended
+ * or is no longer this process's.
  */
-export async function appendEntry(tx: Tx, run: Writer, entry: Entry, change: RunChange): Promise<number | undefined> {
+export async function appendEntry(
+  tx: Tx,
+  run: Writer,
+  entry: Entry,
+  change: RunChange,
+): Promise<{ number: number; incidentId: string | undefined } | undefined> {
   const { ended } = change;
   if (ended) await wakeNextInLine(tx, run.id);
   const row = await tx
@@ -297,7 +310,7 @@ export async function appendEntry(tx: Tx, run: Writer, entry: Entry, change: Run
     .where('id', '=', run.id)
     .$if(run.epoch !== 'any', (query) => query.where('claim_epoch', '=', run.epoch as number))
     .where('state', '<>', 'Ended')
-    .returning('entries')
+    .returning(['entries', 'incident_id'])
     .executeTakeFirst();
   if (!row) return undefined;
   await tx
@@ -310,7 +323,7 @@ export async function appendEntry(tx: Tx, run: Writer, entry: Entry, change: Run
       data: JSON.stringify({ sentence: entry.sentence, ...entry.data }),
     })
     .execute();
-  return row.entries;
+  return { number: row.entries, incidentId: row.incident_id ?? undefined };
 }
 
 /** Takes the concurrency key for the run. @returns false while another run has it; the run is then woken when that one ends. */

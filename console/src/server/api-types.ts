@@ -803,3 +803,142 @@ export type IncidentRunbooks = {
   /** The runbooks, the one to look at first first. */
   "items": (IncidentRunbook)[];
 };
+
+/** How incidents went. */
+export type IncidentFigures = {
+  /** The type, runbook or Organization; absent for the Sovereign itself. */
+  "key"?: string;
+  /** Incidents that count. */
+  "incidents": number;
+  /** From the opening of an incident to its acknowledgement, of those somebody acknowledged (MTTA). */
+  "acknowledge": {
+    /** How many incidents. */
+    "count": number;
+    /** Mean, seconds. */
+    "mean"?: number;
+    /** Median, seconds. */
+    "median"?: number;
+  };
+  /** From the opening of an incident to its end, of those that have ended (MTTR). */
+  "resolve": {
+    /** How many incidents. */
+    "count": number;
+    /** Mean, seconds. */
+    "mean"?: number;
+    /** Median, seconds. */
+    "median"?: number;
+  };
+  /** Acknowledged or over by the time of §13.1, of those that were or whose time has run out. */
+  "inTime": {
+    /** How many. */
+    "count": number;
+    /** Of how many. */
+    "of": number;
+    /** count / of, 0 to 1; absent where nothing was counted. */
+    "share"?: number;
+    /** With 95 % confidence it is at least so much (Wilson). */
+    "low": number;
+    /** With 95 % confidence it is at most so much. */
+    "high": number;
+  };
+  /** Of those that have ended, the ones a run fixed and verified. */
+  "fixedByAutomation": {
+    /** How many. */
+    "count": number;
+    /** Of how many. */
+    "of": number;
+    /** count / of, 0 to 1; absent where nothing was counted. */
+    "share"?: number;
+    /** With 95 % confidence it is at least so much (Wilson). */
+    "low": number;
+    /** With 95 % confidence it is at most so much. */
+    "high": number;
+  };
+  /** Of those that have ended without a run having acted, the ones that ended by themselves. */
+  "selfHealing": {
+    /** How many. */
+    "count": number;
+    /** Of how many. */
+    "of": number;
+    /** count / of, 0 to 1; absent where nothing was counted. */
+    "share"?: number;
+    /** With 95 % confidence it is at least so much (Wilson). */
+    "low": number;
+    /** With 95 % confidence it is at most so much. */
+    "high": number;
+  };
+};
+
+/** How incidents went, without those that were merged into another or were a false alarm. */
+export type IncidentStatistics = {
+  /** What the rows are. */
+  "by": "type" | "runbook" | "organization";
+  /** Incidents opened from this moment on */
+  "from": string;
+  /** and before this one count. */
+  "to": string;
+  /** Over all incidents that count, each once. */
+  "total": {
+    /** Incidents that count. */
+    "incidents": number;
+    /** From the opening of an incident to its acknowledgement, of those somebody acknowledged (MTTA). */
+    "acknowledge": {
+      /** How many incidents. */
+      "count": number;
+      /** Mean, seconds. */
+      "mean"?: number;
+      /** Median, seconds. */
+      "median"?: number;
+    };
+    /** From the opening of an incident to its end, of those that have ended (MTTR). */
+    "resolve": {
+      /** How many incidents. */
+      "count": number;
+      /** Mean, seconds. */
+      "mean"?: number;
+      /** Median, seconds. */
+      "median"?: number;
+    };
+    /** Acknowledged or over by the time of §13.1, of those that were or whose time has run out. */
+    "inTime": {
+      /** How many. */
+      "count": number;
+      /** Of how many. */
+      "of": number;
+      /** count / of, 0 to 1; absent where nothing was counted. */
+      "share"?: number;
+      /** With 95 % confidence it is at least so much (Wilson). */
+      "low": number;
+      /** With 95 % confidence it is at most so much. */
+      "high": number;
+    };
+    /** Of those that have ended, the ones a run fixed and verified. */
+    "fixedByAutomation": {
+      /** How many. */
+      "count": number;
+      /** Of how many. */
+      "of": number;
+      /** count / of, 0 to 1; absent where nothing was counted. */
+      "share"?: number;
+      /** With 95 % confidence it is at least so much (Wilson). */
+      "low": number;
+      /** With 95 % confidence it is at most so much. */
+      "high": number;
+    };
+    /** Of those that have ended without a run having acted, the ones that ended by themselves. */
+    "selfHealing": {
+      /** How many. */
+      "count": number;
+      /** Of how many. */
+      "of": number;
+      /** count / of, 0 to 1; absent where nothing was counted. */
+      "share"?: number;
+      /** With 95 % confidence it is at least so much (Wilson). */
+      "low": number;
+      /** With 95 % confidence it is at most so much. */
+      "high": number;
+    };
+  };
+  /** The rows, those with most incidents first. */
+  "items": (IncidentFigures)[];
+};
