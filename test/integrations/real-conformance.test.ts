@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, it } from 'node:test';
-import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import { systemClock } from '../../src/clock.ts';
 import type { Integration } from '../../src/integrations/contract.ts';
 import { createKubernetes } from '../../src/integrations/kubernetes/index.ts';
@@ -14,7 +13,7 @@ import { findKubernetes, type Kubernetes } from '../../testbed/kubernetes.ts';
 import { temporaryDirectory, waitUntil } from '../../testbed/process.ts';
 import { findPrometheus, type Prometheus, startPrometheus } from '../../testbed/prometheus.ts';
 import { describeReal, sharedKubernetes } from '../../testbed/real.ts';
-import { auditName, rightsIn, serviceAccount } from '../support/service-account.ts';
+import { auditName, rightsIn, serverRoles, serviceAccount } from '../support/service-account.ts';
 import { layScene } from './cluster-scene.ts';
 import { kubernetesConformance } from './kubernetes-conformance.ts';
 import { kubernetesControllersConformance } from './kubernetes-controllers-conformance.ts';
@@ -34,7 +33,7 @@ describeReal('kubernetes, as it really is', findKubernetes, () => {
   before(async () => {
     kubernetes = await sharedKubernetes();
     await layScene(kubernetes, namespace);
-    roles = [everything(), ...renderRbacFiles().map(({ text }) => text)];
+    roles = [everything(), ...serverRoles()];
     const [token, ca] = ['token', 'ca.crt'].map((name) => join(directory.path, name));
     writeFileSync(token ?? '', await serviceAccount(kubernetes, account, roles), { mode: 0o600 });
     writeFileSync(ca ?? '', kubernetes.ca);

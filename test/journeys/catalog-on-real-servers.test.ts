@@ -9,7 +9,6 @@ import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
-import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import { renderPrometheus } from '../../src/app/slo-offline.ts';
 import { IntegrationsConfig } from '../../src/integrations/all.ts';
 import { findGitHttp, type GitHttp, startGitHttp } from '../../testbed/git-http.ts';
@@ -17,7 +16,7 @@ import { findKubernetes, type Kubernetes, startKubernetes } from '../../testbed/
 import { temporaryDirectory, waitUntil } from '../../testbed/process.ts';
 import { describeReal } from '../../testbed/real.ts';
 import { installDefinitions, objective, runbook } from '../integrations/cluster-scene.ts';
-import { auditName, serviceAccount } from '../support/service-account.ts';
+import { auditName, serverRoles, serviceAccount } from '../support/service-account.ts';
 
 const run = promisify(execFile);
 /** Generous for two shared cores; a change is seen within a second. */
@@ -245,7 +244,7 @@ async function start(directory: string, { kubernetes, git, adminToken }: Servers
     writeFileSync(path, text, { mode: 0o600 });
     return path;
   };
-  const roles = renderRbacFiles().map(({ text }) => text);
+  const roles = serverRoles();
   const tokenFile = file('git-token', gitUser.password);
   const wanted = {
     listen: '127.0.0.1:0',

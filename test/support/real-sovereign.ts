@@ -5,7 +5,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import type { Clock } from '../../src/clock.ts';
 import { startAlertmanager } from '../../testbed/alertmanager.ts';
 import { startKubeStateMetrics } from '../../testbed/kube-state-metrics.ts';
@@ -14,7 +13,7 @@ import { freePort, temporaryDirectory } from '../../testbed/process.ts';
 import { startPrometheus } from '../../testbed/prometheus.ts';
 import { sharedKubernetes, sharedPostgres } from '../../testbed/real.ts';
 import { privateFile, type Served, startServed } from './served.ts';
-import { serviceAccount } from './service-account.ts';
+import { serverRoles, serviceAccount } from './service-account.ts';
 
 const section12 = join(import.meta.dirname, '..', 'fixtures', 'alertmanager', 'handbook-section-12.yaml');
 const section12Host = 'https://gitea.<location-code>.<sovereign-domain>';
@@ -59,7 +58,7 @@ export async function startRealSovereign({ clock, rules, config }: RealSovereign
     });
     stops.push(prometheus.stop);
     const database = await (await sharedPostgres()).createDatabase();
-    const roles = renderRbacFiles().map(({ text }) => text);
+    const roles = serverRoles();
     const served = await startServed(directory.path, clock, {
       listen,
       database: { urlFile: file('database-url', database) },

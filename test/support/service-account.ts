@@ -1,5 +1,6 @@
 /** A program's account in a real cluster, with the rights of generated roles and no others. */
 import { parse } from 'yaml';
+import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import type { Kubernetes } from '../../testbed/kubernetes.ts';
 import { waitUntil } from '../../testbed/process.ts';
 
@@ -43,6 +44,12 @@ export async function serviceAccount(
   await rightsOf({ request }, account, roles);
   return status.token;
 }
+
+/** The generated roles of the server's own account. The failover controller is another process, with an account of its own. */
+export const serverRoles = (): string[] =>
+  renderRbacFiles()
+    .filter(({ path }) => path !== 'clusterrole-failover.yaml')
+    .map(({ text }) => text);
 
 interface Role {
   rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
