@@ -14,7 +14,11 @@ const about = { id: 'i1', title: '<img src=x onerror="alert(1)"> & co', severity
 beforeEach(async () => {
   f = createFixture();
   lines = '';
-  const stream = { write: (line: string) => void (lines += line) };
+  const stream = {
+    write: (line: string) => {
+      lines += line;
+    },
+  };
   app = await startApi(f, { log: createLog({ level: 'debug', stream }) });
   f.links.set(token, { state: 'Open', about, receiver: 'mira' });
 });
@@ -71,7 +75,10 @@ test('a link that is unknown, has run out, or is about something that is over, s
 test('the page runs no script, loads nothing, cannot be framed and sends no address on; a hostile title is text', async () => {
   const { headers, body } = await look();
   const policy = String(headers['content-security-policy']);
-  assert.match(policy, /^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/);
+  assert.match(
+    policy,
+    /^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'$/,
+  );
   assert.deepEqual(
     [headers['referrer-policy'], headers['cache-control'], headers['x-frame-options'], headers['x-robots-tag']],
     ['no-referrer', 'no-store', 'DENY', 'noindex'],

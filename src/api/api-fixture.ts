@@ -420,8 +420,7 @@ export function createFixture(): Fixture {
     incidentCommands: {
       acknowledge: async (id, actor, { comment }) => did('acknowledge', id, actor.id, comment),
       resolve: async (id, actor, resolution) => did('resolve', id, actor.id, resolution),
-      escalate: async (id, actor, { comment, version }) =>
-        did('escalate', id, actor.id, comment, version?.toString()),
+      escalate: async (id, actor, { comment, version }) => did('escalate', id, actor.id, comment, version?.toString()),
       note: async (id, actor, text) => did('note', id, actor.id, text),
     },
     acknowledgeLinks: {

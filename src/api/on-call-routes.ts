@@ -118,10 +118,7 @@ export function onCallRoutes(app: Api, onCall: OnCalls, clock: Clock): void {
         summary: 'The shifts of four months as iCalendar (RFC 5545)',
         tags: ['on-call'],
         params: Schedule,
-        querystring: Type.Object(
-          { ...whose, person },
-          { additionalProperties: false },
-        ),
+        querystring: Type.Object({ ...whose, person }, { additionalProperties: false }),
         response: {
           200: { description: 'A calendar.', content: { 'text/calendar': { schema: Type.String() } } },
         },

@@ -27,7 +27,10 @@ before(async () => {
 after(() => rm(directory, { recursive: true }));
 
 test('a person is reached by receivers that there are', () => {
-  const notify = { receivers: { mail: { webhook: { url: 'https://x.example' } } }, people: { mira: ['mail', 'phone'] } };
+  const notify = {
+    receivers: { mail: { webhook: { url: 'https://x.example' } } },
+    people: { mira: ['mail', 'phone'] },
+  };
   const checked = checkConfig(
     JSON.stringify({ sovereign: { name: 'x' }, integrations: { notify } }),
     'c.yaml',

@@ -41,10 +41,7 @@ export interface PageLinks {
 
 /** The links of a page about an incident; undefined where nobody could follow them. The same each time it is sent. */
 /** @param publicUrl where people reach the product; asked for each page */
-export function pageLinks(
-  keys: LinkKeys,
-  publicUrl: () => string | undefined,
-): (page: Page) => PageLinks | undefined {
+export function pageLinks(keys: LinkKeys, publicUrl: () => string | undefined): (page: Page) => PageLinks | undefined {
   return ({ id, incidentId, receiver, createdAt }) => {
     const base = publicUrl()?.replace(/\/+$/, '');
     if (base === undefined || incidentId === undefined) return undefined;

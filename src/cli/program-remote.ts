@@ -98,9 +98,7 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
       examples(['catalyst-sre incident escalate ID -m "needs the network team"', 'whoever is next is paged at once']),
     )
     .action(async (id: string, flags) =>
-      finish(
-        await (await import('./act.ts')).act('incident', 'escalate', [id], { comment: flags.comment }, flags, io),
-      ),
+      finish(await (await import('./act.ts')).act('incident', 'escalate', [id], { comment: flags.comment }, flags, io)),
     );
   verb('resolve', 'resolve an incident')
     .requiredOption('-m, --resolution <text>', 'what the cause was and what ended it')
@@ -155,9 +153,7 @@ export function addOnCall(program: Command, { io, finish }: ProgramContext): voi
       'after',
       examples(['catalyst-sre on-call feed sre --person mira', 'subscribe to it in the calendar of the phone']),
     )
-    .action(async (name: string, flags) =>
-      finish(await (await import('./on-call.ts')).calendarFeed(name, flags, io)),
-    );
+    .action(async (name: string, flags) => finish(await (await import('./on-call.ts')).calendarFeed(name, flags, io)));
 }
 
 export function addRun(program: Command, { io, finish }: ProgramContext): void {

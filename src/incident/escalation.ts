@@ -25,7 +25,9 @@ export interface EscalationPorts {
   clock: Clock;
   stopwatch: ResponseStopwatch;
   /** The policy of an incident; undefined where none is declared. */
-  policyOf(incident: Pick<Incident, 'severity' | 'organization'>): { name: string; steps: readonly EscalationStep[] } | undefined;
+  policyOf(
+    incident: Pick<Incident, 'severity' | 'organization'>,
+  ): { name: string; steps: readonly EscalationStep[] } | undefined;
   /** Receivers a target means at a moment: those of whoever is on call, or the receiver itself. */
   receiversOf(target: EscalationTarget, organization: string | undefined, at: number): TargetReceivers;
   /** Who is told where no policy says so, or it reaches nobody. */

@@ -34,7 +34,9 @@ export function signClaim(key: Buffer, { pageId, incidentId, receiver, expiresAt
 export function readClaim(key: Buffer, token: string): PageClaim | undefined {
   const [words = '', mac = '', ...more] = token.split('.');
   if (more.length > 0 || !same(mac, macOf(key, words))) return undefined;
-  const [pageId = '', incidentId = '', receiver = '', expires = ''] = Buffer.from(words, 'base64url').toString().split(' ');
+  const [pageId = '', incidentId = '', receiver = '', expires = ''] = Buffer.from(words, 'base64url')
+    .toString()
+    .split(' ');
   return { pageId, incidentId, receiver, expiresAt: Number.parseInt(expires, 36) };
 }
 
@@ -43,7 +45,11 @@ export function calendarToken(key: Buffer, schedule: { name: string; organizatio
   return macOf(key, JSON.stringify([schedule.organization ?? null, schedule.name]));
 }
 
-export function isCalendarToken(key: Buffer, token: string, schedule: { name: string; organization: string | undefined }) {
+export function isCalendarToken(
+  key: Buffer,
+  token: string,
+  schedule: { name: string; organization: string | undefined },
+) {
   return same(token, calendarToken(key, schedule));
 }
 

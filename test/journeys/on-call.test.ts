@@ -57,7 +57,9 @@ describe('on-call', () => {
           notify: {
             receivers: {
               'mira-phone': { webhook: { url: phone.url } },
-              lead: { matrix: { url: homeserver.url, tokenFile: join(folder, 'matrix-token'), room: '!r:example.com' } },
+              lead: {
+                matrix: { url: homeserver.url, tokenFile: join(folder, 'matrix-token'), room: '!r:example.com' },
+              },
               boss: { webhook: { url: boss.url } },
             },
             people: { mira: ['mira-phone'] },
@@ -87,7 +89,9 @@ describe('on-call', () => {
     // It is given up after a second, which a busy machine may need.
     const { checks } = await s.until('health is told', () => s.get('/readyz').catch(() => undefined));
     assert.deepEqual(
-      checks.filter(({ name }: Item) => /on-call|links/.test(name)).map(({ healthy, sentence }: Item) => [healthy, sentence]),
+      checks
+        .filter(({ name }: Item) => /on-call|links/.test(name))
+        .map(({ healthy, sentence }: Item) => [healthy, sentence]),
       [
         [true, '1 people take turns.'],
         [true, `Pages link to ${publicUrl}.`],
@@ -98,7 +102,11 @@ describe('on-call', () => {
   test('a receiver that is down: tried again, then the next person is called, and the record says so', async () => {
     const labels = { alertname: 'NobodyKnowsIt', severity: 'critical', namespace: 'shop-prod' };
     const startsAt = new Date(s.clock.now()).toISOString();
-    await s.deliver({ version: '4', status: 'firing', alerts: [{ status: 'firing', labels, annotations: {}, startsAt }] });
+    await s.deliver({
+      version: '4',
+      status: 'firing',
+      alerts: [{ status: 'firing', labels, annotations: {}, startsAt }],
+    });
     incident = await s.until('an incident is open', async () => (await s.list('/api/v1/incidents'))[0]);
     assert.equal(incident.severity, 'P2');
     const event = await s.until('the next person is told', async () => [...events.values()][0]);
@@ -153,7 +161,10 @@ describe('on-call', () => {
     const page = JSON.parse(boss.requests[0]?.body ?? '{}');
     assert.equal(page.text, 'token/sandbox asks for you: needs the network team');
     link(page.acknowledgeUrl);
-    const told = (await s.list(`/api/v1/pages?incidentId=${incident.id}`)).map(({ receiver, state }) => [receiver, state]);
+    const told = (await s.list(`/api/v1/pages?incidentId=${incident.id}`)).map(({ receiver, state }) => [
+      receiver,
+      state,
+    ]);
     assert.deepEqual(told, [
       ['boss', 'Delivered'],
       ['lead', 'Delivered'],

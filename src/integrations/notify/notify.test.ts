@@ -155,7 +155,8 @@ async function homeserver() {
   const server = await serve(({ method, url, headers, body }) => {
     const refusal = refusals.shift();
     if (refusal) return [refusal.status, refusal.body, refusal.headers];
-    const [, room, transaction] = /^\/_matrix\/client\/v3\/rooms\/([^/]+)\/send\/m\.room\.message\/([^/]+)$/.exec(url.pathname) ?? [];
+    const [, room, transaction] =
+      /^\/_matrix\/client\/v3\/rooms\/([^/]+)\/send\/m\.room\.message\/([^/]+)$/.exec(url.pathname) ?? [];
     if (method !== 'PUT' || room === undefined || transaction === undefined)
       return [404, { errcode: 'M_UNRECOGNIZED', error: 'Unrecognized request' }];
     if (headers.authorization !== 'Bearer webhook-token')
@@ -226,7 +227,11 @@ describe('pages by Matrix', () => {
     const headers = { 'retry-after': '7' };
     server.refusals.push({ status: 429, body: { ...tooMany, retry_after_ms: 2_500 }, headers });
     await assert.rejects(deliver(), { retryable: true, details: { status: 429, retryAfterMs: 7_000 } });
-    server.refusals.push({ status: 403, body: { errcode: 'M_FORBIDDEN', error: 'You are not in the room' }, headers: {} });
+    server.refusals.push({
+      status: 403,
+      body: { errcode: 'M_FORBIDDEN', error: 'You are not in the room' },
+      headers: {},
+    });
     await assert.rejects(deliver(), { code: 'UpstreamRefused', retryable: false, message: /M_FORBIDDEN: You are not/ });
     const wrong = server.pager({ tokenEnv: 'PASSWORD' });
     await assert.rejects(wrong.deliver('room', page, limit()), (error: Error) => {

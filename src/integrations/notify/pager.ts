@@ -2,9 +2,9 @@
 import type { Clock } from '../../clock.ts';
 import { CatalystError } from '../../errors.ts';
 import type { Secrets } from '../secrets.ts';
+import { createMatrix } from './matrix.ts';
 import type { Page } from './page.ts';
 import type { NotifyConfig } from './schema.ts';
-import { createMatrix } from './matrix.ts';
 import { createSmtp } from './smtp.ts';
 import { createWebhook } from './webhook.ts';
 
@@ -32,10 +32,7 @@ function channelOf(receiver: NotifyConfig['receivers'][string], secrets: Secrets
 
 export function createPager(config: NotifyConfig, { secrets, clock }: PagerPorts): Pager {
   const channels = new Map(
-    Object.entries(config.receivers).map(([name, receiver]) => [
-      name,
-      channelOf(receiver, secrets),
-    ]),
+    Object.entries(config.receivers).map(([name, receiver]) => [name, channelOf(receiver, secrets)]),
   );
   const names = [...channels.keys()];
   const resolve = (receiver = config.defaultReceiver ?? (names.length === 1 ? names[0] : undefined)): string => {

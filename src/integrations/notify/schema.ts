@@ -107,8 +107,7 @@ export const NotifyConfig = Type.Object(
     ),
     defaultReceiver: Type.Optional(
       Type.String({
-        description:
-          'Receiver where no policy or schedule leads to one. Default: the only one there is.',
+        description: 'Receiver where no policy or schedule leads to one. Default: the only one there is.',
         maxLength: 63,
       }),
     ),

@@ -60,7 +60,9 @@ function mailOf({ from, to }: SmtpReceiver, page: Page) {
     from,
     to,
     subject: page.title.replaceAll(/\s+/g, ' '),
-    text: [page.text, page.acknowledgeUrl && `Acknowledge: ${page.acknowledgeUrl}`, page.url].filter(Boolean).join('\n\n'),
+    text: [page.text, page.acknowledgeUrl && `Acknowledge: ${page.acknowledgeUrl}`, page.url]
+      .filter(Boolean)
+      .join('\n\n'),
     messageId: `<${id}@${from.split('@')[1]}>`,
     // Keeps out-of-office replies from answering a machine.
     headers: {
