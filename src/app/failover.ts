@@ -13,6 +13,7 @@ import { type GroupDeclaration, groupProblems } from '../failover/group-settings
 import type { LayerPorts } from '../failover/layers/create-components.ts';
 import { failoverFieldManager } from '../failover/layers/epoch-write.ts';
 import { gateKeysOf } from '../failover/layers/gate-answer.ts';
+import { ClockWatch } from '../failover/preflight.ts';
 import { openPromiseFile } from '../failover/promise-file.ts';
 import { openRecordFile } from '../failover/record-file.ts';
 import { regionKey, witnessOpener } from '../failover/witness/open.ts';
@@ -44,10 +45,25 @@ export async function runFailover(options: FailoverOptions, version: string, io:
   const { clock } = io;
   const key = regionKey(config, secrets);
   const log = createLog({ level: config.logLevel });
+  // Witnesses that are asked over HTTP tell their time with each answer; the peer is asked for it.
+  const clocks = new ClockWatch(
+    [
+      ...config.witnesses.flatMap(({ name, http }) => (http ? [name] : [])),
+      ...(config.peer ? [config.peer.region] : []),
+    ],
+    clock,
+    async (signal) => {
+      const sentAt = clock.now();
+      if (config.peer && transports) clocks.hear(config.peer.region, sentAt, await transports.peerDate(signal));
+    },
+  );
   const openers = await Promise.all(
     config.witnesses.map(async (one) => ({
       name: one.name,
-      open: await witnessOpener(one, { region, key, secrets, clock }),
+      open: await witnessOpener(one, {
+        ...{ region, key, secrets, clock },
+        onDate: (sentAt, header) => clocks.hear(one.name, sentAt, header),
+      }),
     })),
   );
   // Started first, as the controller is to have something to speak through; it hears from the moment it is there.
@@ -79,6 +95,8 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     probe: transports?.resolvers.length ? transports.probe : undefined,
     send: transports && ((group, message) => transports.send(group, message, AbortSignal.timeout(messageLimitMs))),
     gateKeys: await gateKeysReader(config, secrets),
+    checkers: [clocks],
+    lookAtCaching: transports?.lookAtCaching,
     layers,
     record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
     promises: (group) => openPromiseFile(join(resolve(io.directory, dataDir), 'promises', group)),

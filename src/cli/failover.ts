@@ -70,7 +70,8 @@ function printGroup(one: GroupStatus, io: CliIo): void {
     line('Witness', `${name} ${reachable ? `answered ${answeredAgoMs} ms ago` : 'cannot be reached'}`);
   for (const { sentence, verdict } of one.components) line('Component', `${verdict}: ${sentence}`);
   line('Checks', `${one.checks - one.failedChecks.length} of ${one.checks} pass`);
-  for (const { check, sentence } of one.failedChecks) line('', `${check}: ${sentence}`);
+  for (const { check, sentence, verdict, advice } of one.failedChecks)
+    line(advice ? 'To look at' : 'In the way', `${check} (${verdict}): ${sentence}`);
   for (const problem of one.problems) line('Not done', problem);
   if (one.proposal) {
     const { id, kind, needed, approvals, expiresInSeconds } = one.proposal;
@@ -91,6 +92,7 @@ export async function failoverPlan(group: string, flags: Flags & { takeover: boo
   io.out(plan.lossless ? 'No write is lost.' : 'Writes may be lost: see the components.');
   if (plan.obstacles.length === 0) io.out('Nothing stands in its way.');
   else for (const obstacle of plan.obstacles) io.out(`In its way: ${safe(obstacle)}`);
+  for (const advice of plan.advice) io.out(`To look at: ${safe(advice)}`);
   return exitCodes.done;
 }
 

@@ -6,6 +6,7 @@ import { positionsOf } from './layers/create-components.ts';
 import type { CheckResult, Component, TrafficLayer } from './layers/layer.ts';
 import { type LagHistory, type RpoReading, remember, rpoVerdict } from './layers/rpo-decision.ts';
 import type { Json } from './lease.ts';
+import type { Checker } from './preflight.ts';
 
 export interface Assessment {
   checks: readonly CheckResult[];
@@ -17,6 +18,8 @@ export interface Assessment {
 export interface AssessorPorts {
   components: readonly Component[];
   traffic: readonly TrafficLayer[];
+  /** Looked at with the checks of components and layers. */
+  checkers: readonly Checker[];
   /** Checks of the controller itself: witnesses, peer, resolvers. */
   ownChecks: () => CheckResult[];
   elapsed: () => number;
@@ -56,7 +59,9 @@ export function startAssessor(ports: AssessorPorts): Assessor {
     const { active, positions } = ports.world();
     if (elapsed() - checkedAt >= checksEveryMs) {
       checkedAt = elapsed();
-      checks = (await Promise.all([...components, ...traffic].map((one) => checked(one, context())))).flat();
+      checks = (
+        await Promise.all([...components, ...traffic, ...ports.checkers].map((one) => checked(one, context())))
+      ).flat();
     }
     const told = isMap(positions) ? positions : {};
     await Promise.all(
@@ -95,7 +100,7 @@ export function startAssessor(ports: AssessorPorts): Assessor {
   };
 }
 
-async function checked(one: Component | TrafficLayer, context: CallContext): Promise<CheckResult[]> {
+async function checked(one: Checker, context: CallContext): Promise<CheckResult[]> {
   return one
     .checks(context)
     .catch((error: unknown): CheckResult[] => [

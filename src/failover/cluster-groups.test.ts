@@ -97,6 +97,8 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
       listen: { host: '127.0.0.1', port: 0 },
       groups: [],
       gateKeys: async () => undefined,
+      checkers: [],
+      lookAtCaching: undefined,
       tokens: [],
       protocol: { initial: createState, step },
       witnesses: [

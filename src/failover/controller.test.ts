@@ -99,6 +99,8 @@ async function region(
     listen: { host: '127.0.0.1', port: 0 },
     groups: [group(mode, components)],
     gateKeys: async () => undefined,
+    checkers: [],
+    lookAtCaching: undefined,
     tokens: [
       { name: 'anna', secret: token },
       { name: 'ben', secret: `${token}-ben` },

@@ -17,7 +17,7 @@ import type { RecordFile } from './record-file.ts';
 import { type GroupStatus, groupStatus } from './status.ts';
 import { type CheckWitness, watchWitnesses } from './witness/watch.ts';
 
-export interface ControllerOptions extends GroupOptions {
+export interface ControllerOptions extends Omit<GroupOptions, 'approvers'> {
   version: string;
   listen: { host: string; port: number };
   groups: readonly GroupDeclaration[];
@@ -76,7 +76,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     options.checkWitness,
     options.clock,
   );
-  const groups = new GroupSet(options, metrics, watch);
+  const groups = new GroupSet({ ...options, approvers: options.tokens.map(({ name }) => name) }, metrics, watch);
   const groupNamed = (name: string): RunningGroup => {
     const found = groups.get(name);
     if (found) return found;

@@ -14,9 +14,11 @@ import { type EventVotes, GroupRunner, type Protocol } from './group-runner.ts';
 import { type GroupDeclaration, settingsOf } from './group-settings.ts';
 import { createComponents, createTrafficLayers, type LayerPorts } from './layers/create-components.ts';
 import type { CheckResult } from './layers/layer.ts';
+import { type CachingLook, type Checker, cachingChecker, capacityChecker } from './preflight.ts';
+import { approversCheck, drillCheck } from './preflight-decision.ts';
 import type { PromiseFile } from './promise-file.ts';
 import type { FailoverSettings, PeerMessage } from './protocol.ts';
-import type { RecordFile } from './record-file.ts';
+import { keptEntries, type RecordFile } from './record-file.ts';
 import type { WitnessWatch } from './witness/watch.ts';
 import type { Witness } from './witness/witness.ts';
 
@@ -34,6 +36,12 @@ export interface GroupOptions {
   record: RecordFile;
   /** What was promised for a group, kept over restarts. */
   promises: (group: string) => Promise<PromiseFile>;
+  /** Names of those who can approve. */
+  approvers: readonly string[];
+  /** Clocks of the others, say. */
+  checkers: readonly Checker[];
+  /** Whether resolvers keep answers of a group; undefined without resolvers. */
+  lookAtCaching: CachingLook | undefined;
   elapsed: Elapsed;
   clock: Clock;
   log: Log;
@@ -177,7 +185,13 @@ function createGroup(
   const assessor = startAssessor({
     components,
     traffic,
-    ownChecks: () => [witnessesAnswer(settings, runner, elapsed()), ...watch.results(settings.witnesses)],
+    checkers: checkersOf(declaration, options),
+    ownChecks: () => [
+      witnessesAnswer(settings, runner, elapsed()),
+      ...watch.results(settings.witnesses),
+      approversCheck(settings.mode, options.approvers),
+      drillCheck(record.recent(name, keptEntries), clock.now()),
+    ],
     elapsed,
     clock,
     everyMs: Math.min(longestLagRoundMs, settings.parameters.renewMs),
@@ -186,7 +200,11 @@ function createGroup(
       runner.tell({
         type: 'assessment',
         // A check that is not known to be right counts as failed.
-        failedChecks: [...new Set(assessment.checks.filter((one) => one.verdict !== 'passed').map((one) => one.check))],
+        failedChecks: [
+          ...new Set(
+            assessment.checks.filter((one) => one.verdict !== 'passed' && !one.advice).map((one) => one.check),
+          ),
+        ],
         components: assessment.components.map(({ component, verdict, seconds }) => ({
           component,
           verdict,
@@ -196,6 +214,16 @@ function createGroup(
       }),
   });
   return { declaration, runner, assessor };
+}
+
+function checkersOf({ name, spec }: GroupDeclaration, options: GroupOptions): Checker[] {
+  const { checkers, lookAtCaching, layers } = options;
+  const capacity = capacityChecker(spec, layers.kubernetes);
+  return [
+    ...checkers,
+    ...(lookAtCaching ? [cachingChecker(name, lookAtCaching)] : []),
+    ...(capacity ? [capacity] : []),
+  ];
 }
 
 /** Whether a majority of a group's witnesses answers: with one of three away, the two others decide as well. */

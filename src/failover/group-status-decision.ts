@@ -51,7 +51,8 @@ export function objectStatus(facts: StatusFacts): ObjectStatus {
   const ready = readiness(facts);
   const conditions = [condition('Ready', ready.status, ready.reason, ready.message)];
   if (!group) return { observedGeneration: generation, phase: 'Refused', conditions };
-  const { failedChecks, checks } = group;
+  const { checks } = group;
+  const failedChecks = group.failedChecks.filter(({ advice }) => !advice);
   conditions.push(
     condition('Active', group.active ? 'True' : 'False', group.reason, group.sentence),
     failedChecks.length > 0

@@ -19,6 +19,8 @@ export interface FailoverPlan {
   steps: readonly PlanStep[];
   /** What stands in its way now; empty means that it could begin. */
   obstacles: readonly string[];
+  /** What somebody should look at, and what keeps nobody from beginning. */
+  advice: readonly string[];
 }
 
 type Planned = Pick<Component, 'name' | 'adapter' | 'byHand'>;
@@ -40,6 +42,11 @@ export function planOf(status: GroupStatus, kind: FailoverPlan['kind'], componen
     lossless: kind === 'switchover' && components.every(({ adapter }) => losslessAdapters.has(adapter)),
     steps,
     obstacles: obstacles(status, kind),
+    advice: [
+      ...new Set(
+        status.failedChecks.filter(({ advice }) => advice).map(({ check, sentence }) => `${check}: ${sentence}`),
+      ),
+    ],
   };
 }
 
@@ -94,6 +101,6 @@ function obstacles(status: GroupStatus, kind: FailoverPlan['kind']): string[] {
   if (kind === 'takeover' && !status.active) found.push(`${status.reason}: ${status.sentence}`);
   for (const { name, reachable } of status.witnesses) if (!reachable) found.push(`Witness ${name} cannot be reached.`);
   for (const { sentence, verdict } of status.components) if (verdict !== 'ok') found.push(sentence);
-  for (const { check, sentence } of status.failedChecks) found.push(`${check}: ${sentence}`);
+  for (const { check, sentence, advice } of status.failedChecks) if (!advice) found.push(`${check}: ${sentence}`);
   return [...new Set(found)];
 }

@@ -12,6 +12,8 @@ export const failoverRules: readonly PolicyRule[] = [
   rule('', 'services', 'get', 'patch'),
   rule('discovery.k8s.io', 'endpointslices', 'get', 'create', 'patch'),
   rule('', 'configmaps', 'get'),
+  // Pre-flight: whether everything of a group has a place, an image and a quota here.
+  rule('', ['pods', 'resourcequotas'], 'list'),
   // Components: promotion, demotion and fence.
   rule('postgresql.cnpg.io', 'clusters', 'get', 'patch'),
   rule('kafka.strimzi.io', 'kafkamirrormaker2s', 'get', 'patch'),

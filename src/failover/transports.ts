@@ -9,6 +9,7 @@ import { parseDnsServer } from './dns-wire.ts';
 import type { SigningKey } from './keys.ts';
 import { createPeerDoor, listenForPeers } from './peer/door.ts';
 import { createPeerSender } from './peer/sender.ts';
+import type { CachingLook } from './preflight.ts';
 import type { PeerMessage } from './protocol.ts';
 import type { PeerConfig, ResolversConfig } from './resolvers/config.ts';
 import type { ProbeState } from './resolvers/probe-text.ts';
@@ -39,6 +40,10 @@ export interface Transports {
   send(group: string, message: PeerMessage, signal: AbortSignal): Promise<void>;
   /** One vote of each resolver, within the limit; none without resolvers. */
   probe(group: string, timeoutMs: number, signal: AbortSignal): Promise<readonly ResolverVote[]>;
+  /** The peer's `Date`. Rejects when it does not answer. */
+  peerDate(signal: AbortSignal): Promise<string | undefined>;
+  /** Whether each resolver keeps our answers; undefined without resolvers. */
+  lookAtCaching: CachingLook | undefined;
   close(): Promise<void>;
 }
 
@@ -75,7 +80,9 @@ export async function startTransports(options: TransportOptions): Promise<Transp
     dnsPort: dns?.port,
     resolvers: resolvers?.addresses ?? [],
     send: (group, message, signal) => sender.send(group, message, signal),
-    probe: async (group, timeoutMs, signal) => (await quorum?.(group, timeoutMs, signal)) ?? [],
+    probe: async (group, timeoutMs, signal) => (await quorum?.ask(group, timeoutMs, signal)) ?? [],
+    peerDate: (signal) => sender.date(signal),
+    lookAtCaching: quorum?.lookAtCaching,
     close: async () => {
       sender.close();
       await listening.close();
@@ -86,15 +93,16 @@ export async function startTransports(options: TransportOptions): Promise<Transp
 
 /** What speaks DNS is loaded only where resolvers are configured: a controller is to be small. */
 async function quorumOf({ region, key, peer, clock }: TransportOptions, { addresses, zone, control }: ResolversConfig) {
-  const { createResolverQuorum } = await import('./resolvers/quorum.ts');
-  return createResolverQuorum({
+  const { createCachingLook, createResolverQuorum } = await import('./resolvers/quorum.ts');
+  const options = {
     resolvers: addresses.map((address) => ({ name: address, address: parseDnsServer(address) })),
     zone,
     control,
     self: { region, publicKey: key.publicKey },
     peer: { region: peer.region, publicKey: peer.publicKey },
     clock,
-  });
+  };
+  return { ask: createResolverQuorum(options), lookAtCaching: createCachingLook(options) };
 }
 
 async function answerDns({ region, key, stateOf, clock }: TransportOptions, resolvers: ResolversConfig) {

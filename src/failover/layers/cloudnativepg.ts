@@ -9,6 +9,7 @@ import { isObject } from '../../integrations/define.ts';
 import type { KubernetesApi } from '../../integrations/kubernetes/client.ts';
 import type { KubernetesObject } from '../../integrations/kubernetes/objects.ts';
 import type { Json } from '../lease.ts';
+import { backupCheck } from '../preflight-decision.ts';
 import { patchUnderEpoch } from './epoch-write.ts';
 import { type Authority, type CheckResult, type Component, liveEpoch, type StepOutcome, waitFor } from './layer.ts';
 
@@ -122,7 +123,7 @@ export function createCloudNativePg(options: PostgresOptions, api: KubernetesApi
           return [
             { check: 'postgres-topology', verdict: 'failed', sentence: `${label} does not exist in this region.` },
           ];
-        return postgresChecks(object, options, label);
+        return postgresChecks(object, options, label, context.clock.now());
       } catch (error) {
         return [{ check: 'postgres-topology', verdict: 'unknown', sentence: `${label}: ${messageOf(error)}.` }];
       }
@@ -176,7 +177,7 @@ function describeDivergence(label: string, here: Json, there: Json | undefined):
   return `${label}: timeline ${String(here.timeline)} here; the old active was on ${String(there.timeline)}, and what it wrote there after the last WAL received is not here. It has to be cloned again.`;
 }
 
-function postgresChecks(object: KubernetesObject, options: PostgresOptions, label: string): CheckResult[] {
+function postgresChecks(object: KubernetesObject, options: PostgresOptions, label: string, now: number): CheckResult[] {
   const results: CheckResult[] = [];
   const say = (check: string, right: boolean, good: string, bad: string) =>
     results.push({ check, verdict: right ? 'passed' : 'failed', sentence: `${label} ${right ? good : bad}.` });
@@ -206,6 +207,45 @@ function postgresChecks(object: KubernetesObject, options: PostgresOptions, labe
   const probes = isObject(object.spec?.probes) ? object.spec.probes : {};
   const liveness = isObject(probes.liveness) ? probes.liveness : {};
   const isolation = isObject(liveness.isolationCheck) ? liveness.isolationCheck.enabled : undefined;
+  results.push(instancesCheck(object, label), rolesCheck(object, label));
+  const last = object.status?.lastSuccessfulBackup;
+  results.push(backupCheck('postgres-backup', label, typeof last === 'string' ? last : undefined, now));
   say('postgres-isolation-check', isolation !== false, 'checks for isolation', 'has its isolationCheck switched off');
   return results;
+}
+
+/** A standby that is to be the primary one needs all its instances, and not when it is too late. */
+function instancesCheck(object: KubernetesObject, label: string): CheckResult {
+  const check = 'postgres-instances';
+  const wanted = object.spec?.instances;
+  const { readyInstances } = object.status ?? {};
+  if (typeof wanted !== 'number' || typeof readyInstances !== 'number')
+    return { check, verdict: 'unknown', sentence: `${label} does not say how many of its instances are ready.` };
+  const sentence = `${label}: ${readyInstances} of ${wanted} instances are ready.`;
+  return { check, verdict: readyInstances >= wanted ? 'passed' : 'failed', sentence };
+}
+
+/**
+ * Roles and the Secrets of their passwords, as the operator sees them: the controller itself may read no Secret. Whoever
+ * connects after a takeover does so with what is there then.
+ */
+function rolesCheck(object: KubernetesObject, label: string): CheckResult {
+  const check = 'postgres-roles';
+  const managed = isObject(object.spec?.managed) ? object.spec.managed.roles : undefined;
+  const roles = Array.isArray(managed) ? managed.filter(isObject) : [];
+  const secrets = roles.flatMap(({ passwordSecret }) =>
+    isObject(passwordSecret) ? [String(passwordSecret.name)] : [],
+  );
+  const status = isObject(object.status?.managedRolesStatus) ? object.status.managedRolesStatus : {};
+  const failing = isObject(status.cannotReconcile) ? Object.keys(status.cannotReconcile) : [];
+  if (failing.length > 0)
+    return { check, verdict: 'failed', sentence: `${label} cannot make its roles ${failing.join(', ')}.` };
+  const versions = object.status?.secretsResourceVersion;
+  if (!isObject(versions))
+    return { check, verdict: 'unknown', sentence: `${label} does not say which Secrets it has.` };
+  const seen = isObject(versions.managedRoleSecretVersion) ? versions.managedRoleSecretVersion : {};
+  const missing = secrets.filter((name) => !(name in seen));
+  if (missing.length > 0)
+    return { check, verdict: 'failed', sentence: `${label} lacks the Secrets ${missing.join(', ')} of its roles.` };
+  return { check, verdict: 'passed', sentence: `${label} has its roles and their Secrets.` };
 }

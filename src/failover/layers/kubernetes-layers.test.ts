@@ -177,11 +177,24 @@ describeReal('the layers on a real Kubernetes API', findKubernetes, () => {
     const replica = async (name: string) =>
       (await cluster.request<{ spec: { replica: Body } }>(`${clusters}/${name}`)).spec.replica;
 
-    const checks = await one.checks(context);
+    const verdicts = async () =>
+      Object.fromEntries((await one.checks(context)).map(({ check, verdict }) => [check, verdict]));
+    const before = await verdicts();
+    // What the operator has not said is not known to be right.
+    for (const check of ['postgres-instances', 'postgres-roles', 'postgres-backup'])
+      assert.equal(before[check], 'unknown', check);
+    await status(`${clusters}/db-a`, {
+      ...{ readyInstances: 1, secretsResourceVersion: {}, lastSuccessfulBackup: new Date().toISOString() },
+    });
     assert.deepEqual(
-      checks.filter((check) => check.verdict !== 'passed'),
+      Object.entries(await verdicts()).filter(([, verdict]) => verdict !== 'passed'),
       [],
     );
+    await status(`${clusters}/db-a`, {
+      ...{ readyInstances: 0, managedRolesStatus: { cannotReconcile: { shop: ['no such secret'] } } },
+    });
+    const wrong = await verdicts();
+    assert.deepEqual([wrong['postgres-instances'], wrong['postgres-roles']], ['failed', 'failed']);
 
     await status(`${clusters}/db-a`, { demotionToken: 'token-of-an-earlier-switch' });
     const demoted = one.demote(context, under(5));

@@ -51,6 +51,8 @@ export interface CheckResult {
   /** `unknown` counts as failed: what cannot be looked at is not known to be right. */
   verdict: 'passed' | 'failed' | 'unknown';
   sentence: string;
+  /** Told, and keeps nobody from acting: what a takeover of a lost region must not fail for. */
+  advice?: true;
 }
 
 /** Traffic or mesh: something that is open in the active region and closed in the other. */

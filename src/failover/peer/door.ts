@@ -117,6 +117,8 @@ export async function listenForPeers(
 }
 
 async function handle(door: PeerDoor, request: IncomingMessage): Promise<void> {
+  // Whoever asks for nothing is told the time, in the header every answer has.
+  if (request.url === peerPath && request.method === 'HEAD') return;
   if (request.url !== peerPath || request.method !== 'POST')
     throw new CatalystError('NotFound', `There is nothing here but POST ${peerPath}.`);
   if (Number(request.headers['content-length'] ?? 0) > maxMessageBytes) throw tooLarge();

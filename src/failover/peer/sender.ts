@@ -19,6 +19,8 @@ export interface PeerSenderOptions {
 export interface PeerSender {
   /** Resolves when the peer has taken the message; rejects with its reason, or when it cannot be reached. */
   send(group: string, message: PeerMessage, signal: AbortSignal): Promise<void>;
+  /** The time of day over there: the `Date` of an answer. Rejects when nobody answers. */
+  date(signal: AbortSignal): Promise<string | undefined>;
   close(): void;
 }
 
@@ -51,6 +53,10 @@ export function createPeerSender({ region, peer, key, tls, clock }: PeerSenderOp
           headers: { 'content-type': 'application/json', [signatureHeader]: signature },
         },
       );
+    },
+    date: async (signal) => {
+      const { headers } = await http.request({ clock, signal }, { method: 'HEAD', path: peerPath });
+      return headers.date;
     },
     close: () => http.close(),
   };

@@ -8,6 +8,7 @@ import { type DecodedPacket, encode, RECURSION_DESIRED, type RecordType } from '
 import type { Clock } from '../../clock.ts';
 import { askTcp, askUdp, type DnsServerAddress, decodeMessage, rcode, rcodeOf, txtText } from '../dns-wire.ts';
 import { verifier } from '../keys.ts';
+import type { CachingLook } from '../preflight.ts';
 import type { ResolverAnswer } from '../protocol.ts';
 import { probeName, readProbeText } from './probe-text.ts';
 
@@ -47,27 +48,7 @@ export function createResolverQuorum(
   const self: Region = { ...options.self, verify: verifier(options.self.publicKey) };
   const peer: Region = { ...options.peer, verify: verifier(options.peer.publicKey) };
 
-  const exchange = async (
-    server: DnsServerAddress,
-    name: string,
-    type: RecordType,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ) => {
-    const query = encode({
-      type: 'query',
-      id: randomInt(0x1_0000),
-      flags: RECURSION_DESIRED,
-      questions: [{ type, name, class: 'IN' }],
-    });
-    const repeat = async () => {
-      await clock.sleep(timeoutMs * repeatAfterShare, signal);
-      return askUdp(server, query, signal);
-    };
-    const udp = await Promise.any([askUdp(server, query, signal), repeat()]);
-    const bytes = ((udp[2] ?? 0) & 0x02) === 0 ? udp : await askTcp(server, query, signal);
-    return { code: rcodeOf(bytes), message: decodeMessage(bytes) };
-  };
+  const exchange = exchangeOver(clock);
 
   /** Whether the resolver finds what is certainly there. */
   const works = async (server: DnsServerAddress, timeoutMs: number, signal: AbortSignal): Promise<boolean> => {
@@ -129,6 +110,63 @@ export function createResolverQuorum(
       rest.abort();
     }
   };
+}
+
+/** One question and its answer: over UDP, repeated once, and over TCP where it was cut short. */
+function exchangeOver(clock: Clock) {
+  return async (server: DnsServerAddress, name: string, type: RecordType, timeoutMs: number, signal: AbortSignal) => {
+    const query = encode({
+      type: 'query',
+      id: randomInt(0x1_0000),
+      flags: RECURSION_DESIRED,
+      questions: [{ type, name, class: 'IN' }],
+    });
+    const repeat = async () => {
+      await clock.sleep(timeoutMs * repeatAfterShare, signal);
+      return askUdp(server, query, signal);
+    };
+    const udp = await Promise.any([askUdp(server, query, signal), repeat()]);
+    const bytes = ((udp[2] ?? 0) & 0x02) === 0 ? udp : await askTcp(server, query, signal);
+    return { code: rcodeOf(bytes), message: decodeMessage(bytes) };
+  };
+}
+
+/** Between the two questions, ms: our answers tell the time in whole seconds. */
+const cachingPauseMs = 1_200;
+const cachingAnswerMs = 1_200;
+
+/**
+ * A function that asks every resolver about this region twice under one name: whoever tells the same time twice has kept the
+ * first answer, whose TTL is 0.
+ */
+export function createCachingLook(options: QuorumOptions): CachingLook {
+  const { clock, zone } = options;
+  const self: Region = { ...options.self, verify: verifier(options.self.publicKey) };
+  const exchange = exchangeOver(clock);
+
+  const toldAt = async (server: DnsServerAddress, name: string, group: string, signal: AbortSignal) => {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(cachingAnswerMs)]);
+    const { message } = await exchange(server, name, 'TXT', cachingAnswerMs, limit);
+    const texts = (message.answers ?? []).flatMap((record) => (record.type === 'TXT' ? [txtText(record.data)] : []));
+    const signed = texts.find((text) => readProbeText(name, group, text, self.verify));
+    return signed && /;t=([0-9]+);/.exec(signed)?.[1];
+  };
+
+  return (group, signal) =>
+    Promise.all(
+      options.resolvers.map(async ({ name: resolver, address }) => {
+        const name = probeName(randomBytes(16).toString('hex'), group, self.region, zone);
+        try {
+          const first = await toldAt(address, name, group, signal);
+          await clock.sleep(cachingPauseMs, signal);
+          const second = await toldAt(address, name, group, signal);
+          if (first === undefined || second === undefined) return { resolver, caching: 'unknown' };
+          return { resolver, caching: first === second ? 'cached' : 'fresh' };
+        } catch {
+          return { resolver, caching: 'unknown' };
+        }
+      }),
+    );
 }
 
 /** What an answer about a region counts for. */

@@ -19,6 +19,8 @@ export interface HttpWitnessOptions {
   key: () => Promise<SigningKey>;
   clock: Clock;
   tls?: () => Promise<TlsMaterial>;
+  /** Told the `Date` of each answer to a question that left at `sentAt`. */
+  onDate?: (sentAt: number, header: string | undefined) => void;
 }
 
 /** An answer is a lease and a few words. */
@@ -51,6 +53,7 @@ export function createHttpWitness(options: HttpWitnessOptions): Witness {
         ...(method === 'GET' ? { headers } : { body, headers: { ...headers, 'content-type': 'application/json' } }),
       },
     );
+    options.onDate?.(time, answer.headers.date);
     return parse(system, answer);
   };
   const leaseOf = (group: string, value: unknown): Lease | undefined =>

@@ -14,6 +14,8 @@ export interface WitnessPorts {
   key: () => Promise<SigningKey>;
   secrets: Secrets;
   clock: Clock;
+  /** Told the `Date` of each answer of a witness that speaks HTTP of ours, to a question that left at `sentAt`. */
+  onDate?: (sentAt: number, header: string | undefined) => void;
 }
 
 /** The key under `privateKeyFile` or `privateKeyEnv`, read once. Throws NotConfigured when it is asked for and not there. */
@@ -36,7 +38,7 @@ export function regionKey(config: Readonly<Record<string, unknown>>, secrets: Se
  */
 export async function witnessOpener(config: WitnessConfig, ports: WitnessPorts): Promise<() => Witness> {
   const { name, http, s3, etcd, kubernetes, postgres, dns } = config;
-  const { clock, secrets, region, key } = ports;
+  const { clock, secrets, region, key, onDate } = ports;
   const secret = (from: Readonly<Record<string, unknown>>, which: string): Promise<string> => {
     const reference = secretReference(from, which);
     if (reference === undefined)
@@ -45,7 +47,8 @@ export async function witnessOpener(config: WitnessConfig, ports: WitnessPorts):
   };
   if (http) {
     const { createHttpWitness } = await import('./http.ts');
-    return () => createHttpWitness({ name, url: http.url, region, key, clock, ...tlsOf(name, http) });
+    return () =>
+      createHttpWitness({ name, url: http.url, region, key, clock, ...tlsOf(name, http), ...(onDate && { onDate }) });
   }
   if (s3) {
     const { createS3Witness } = await import('./s3.ts');
