@@ -62,8 +62,6 @@ function group(
       witnesses: ['memory'],
       dnsFallback: 'hold',
       minimumDwell: '0s',
-      // Its lag is known to nobody: by itself nobody takes it over.
-      components: mode === 'Automatic' ? [] : [{ name: 'objects', adapter: 'MinIO' }],
       timings: {
         ...{
           ttl: '3s',
