@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { scaledTimings } from '../src/failover/drill/stage.ts';
 import { findAlertmanager } from '../testbed/alertmanager.ts';
 import { findPostgres } from '../testbed/postgres.ts';
 import { describeReal } from '../testbed/real.ts';
+import { findRedis } from '../testbed/redis.ts';
 import { benchFirstAction } from './first-action.ts';
 import { benchIntake } from './intake.ts';
 import { median, percentile } from './support/figures.ts';
+import { measureSwitchovers } from './support/switchover.ts';
 
 test('percentiles are values of the sample, by nearest rank', () => {
   const sample = Array.from({ length: 100 }, (_, index) => 100 - index);
@@ -36,5 +39,13 @@ describeReal('benchmarks still run', [findAlertmanager, findPostgres], () => {
     const { rows } = await benchFirstAction({ rate: 20, warmUpSeconds: 0.5, seconds: 1, databases: ['PostgreSQL'] });
     assert.equal(rows.length, 1);
     assert.ok(!rows.flat().includes('n/a'), JSON.stringify(rows));
+  });
+});
+
+describeReal('the benchmark of failover still runs', findRedis, () => {
+  test('there and back with a writer running: no write that was acknowledged is lost', async () => {
+    // TTL 7.5 s: what is measured does not wait for a lease, but starting does.
+    const { pauses, writes, lost } = await measureSwitchovers(2, scaledTimings(4));
+    assert.deepEqual([pauses.length, writes > 0, lost], [2, true, 0]);
   });
 });

@@ -13,7 +13,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/phase.sh"
 
 # What building Kubernetes wants is added only where it must still be built; see the end.
-packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git openssl knot unbound)
+packages=(postgresql postgresql-15 prometheus prometheus-alertmanager etcd-server git iproute2 openssl knot unbound)
 packages+=(redis-server pdns-server pdns-backend-sqlite3 sqlite3 chromium)
 with_kubernetes=yes
 for argument in "$@"; do

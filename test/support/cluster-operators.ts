@@ -17,8 +17,8 @@ export interface Mirror {
   status?: { observedGeneration?: number; connectors?: { connector: { state: string } }[] };
 }
 
-/** Looks so often, ms: an operator's watch is quicker, its work slower. */
-const lookEveryMs = 100;
+/** Looks so often, ms: an operator's watch is quicker, its work slower; and each look costs the API server. */
+const lookEveryMs = 250;
 
 /** Answers until it is stopped. @param paths of the Cluster and of the KafkaMirrorMaker2 */
 export function operate(cluster: Kubernetes, paths: { postgres: string; mirror: string }): { stop(): Promise<void> } {
