@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OnCallSchedule } from '../catalog/kinds/on-call-schedule.ts';
 import { VirtualClock } from '../clock.ts';
+import type { Integration } from '../integrations/contract.ts';
 import { checkHealth, type HealthPorts } from './health.ts';
 
 const schedule = (people: string[], override: string) =>
@@ -47,4 +48,49 @@ test('without a schedule it says who is paged, and without a receiver it says no
   const checks = await checksOf([], { reach: () => [], publicUrl: () => 'https://sre.example' });
   assert.deepEqual(checks['on-call'], [true, 'No OnCallSchedule is declared; the default receiver is paged.']);
   assert.equal((await checksOf([], undefined))['on-call'], undefined);
+});
+
+const integration = (name: string, health: Integration['health']): Integration => ({
+  name,
+  description: name,
+  configured: true,
+  facts: [],
+  actions: [],
+  health,
+});
+
+test('a system that hangs is told from those that answer, and does not take the product out of service', async () => {
+  const clock = new VirtualClock(0);
+  const asked = Promise.withResolvers<AbortSignal>();
+  const answer = checkHealth(
+    {
+      database: { ping: async () => {} } as HealthPorts['database'],
+      integrations: [
+        integration('prometheus', async () => ({ healthy: true, sentence: 'It answers.' })),
+        integration('gitea', ({ signal }) => {
+          asked.resolve(signal);
+          return new Promise(() => {});
+        }),
+      ],
+      catalog: { problems: () => [], all: () => [], resources: () => [] },
+      clock,
+      paging: undefined,
+    },
+    new AbortController().signal,
+  );
+  const given = await asked.promise;
+  await clock.advance(700);
+  const { ready, checks } = await answer;
+  assert.equal(ready, true);
+  assert.deepEqual(
+    checks.map(({ name, healthy }) => [name, healthy]),
+    [
+      ['database', true],
+      ['catalog', true],
+      ['prometheus', true],
+      ['gitea', false],
+    ],
+  );
+  assert.match(checks.at(-1)?.sentence ?? '', /within 600 ms/);
+  assert.equal(given.aborted, true);
 });

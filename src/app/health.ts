@@ -4,7 +4,7 @@ import { type OnCallSchedule, onCallScheduleKind } from '../catalog/kinds/on-cal
 import type { Clock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import { messageOf } from '../errors.ts';
-import type { Integration } from '../integrations/contract.ts';
+import type { Integration, IntegrationHealth } from '../integrations/contract.ts';
 
 export interface HealthPorts {
   database: OpenDatabase;
@@ -14,6 +14,9 @@ export interface HealthPorts {
   /** Undefined where nobody can be paged at all. */
   paging: { reach(person: string): readonly string[]; publicUrl(): string | undefined } | undefined;
 }
+
+/** A system that hangs must not make the answer late: after 900 ms the whole of it counts as not ready (`api/health-routes.ts`). */
+const systemLimitMs = 600;
 
 /**
  * What works and what does not. Only the database decides whether the product is ready: without it no alert can be taken.
@@ -30,7 +33,10 @@ export async function checkHealth(
   );
   const systems = integrations
     .filter((integration) => integration.configured)
-    .map(async (integration) => ({ name: integration.name, ...(await integration.health({ clock, signal })) }));
+    .map(async (integration) => ({
+      name: integration.name,
+      ...(await inTime(clock, signal, (one) => integration.health({ clock, signal: one }))),
+    }));
   const errors = catalog.problems().filter((problem) => problem.severity === 'error').length;
   const documents = {
     name: 'catalog',
@@ -42,6 +48,25 @@ export async function checkHealth(
   };
   const people = paging ? [onCallCheck(catalog, paging.reach), linkCheck(paging.publicUrl())] : [];
   return { ready: ready.healthy, checks: [ready, documents, ...people, ...(await Promise.all(systems))] };
+}
+
+/** What a system says, or that it has not said it in time. */
+async function inTime(
+  clock: Clock,
+  signal: AbortSignal,
+  ask: (signal: AbortSignal) => Promise<IntegrationHealth>,
+): Promise<IntegrationHealth> {
+  const over = new AbortController();
+  const one = AbortSignal.any([signal, over.signal]);
+  const late = clock.sleep(systemLimitMs, one).then(
+    () => ({ healthy: false, sentence: `It has not answered within ${systemLimitMs} ms.` }),
+    () => ({ healthy: false, sentence: 'It was not waited for any longer.' }),
+  );
+  try {
+    return await Promise.race([ask(one), late]);
+  } finally {
+    over.abort(new Error('The answer was given.'));
+  }
 }
 
 /** Whoever takes turns can be reached: found out in the office, not in the night. */
