@@ -6,10 +6,11 @@ import type { RecordEntry } from '../audit/record.ts';
 import { appendRecord } from '../audit/record-store.ts';
 import type { Clock } from '../clock.ts';
 import type { Database, Tx } from '../database/tables.ts';
+import { heldBackUntil } from './cause-decision.ts';
 import { decideEscalation, type EscalationStep, type EscalationTarget } from './escalation-decision.ts';
 import type { Incident } from './incident.ts';
 import { incidentEntry } from './incident-entry.ts';
-import { lockEscalations, saveIncidents } from './incident-store.ts';
+import { getIncident, lockEscalations, saveIncidents } from './incident-store.ts';
 
 export interface EscalationPorts {
   db: Database;
@@ -39,6 +40,9 @@ export interface EscalationPage {
 /** Incidents of one round; the loop comes again at once while there are more. */
 const atOnce = 50;
 
+/** How soon it is noticed that a cause has ended and what follows from it has not, ms. */
+const lookAgainAfter = 60_000;
+
 /** @returns how many incidents were looked at */
 export async function escalateDue(ports: EscalationPorts): Promise<number> {
   const now = ports.clock.now();
@@ -60,6 +64,9 @@ async function escalateOne(
   entries: RecordEntry[],
   now: number,
 ): Promise<Incident> {
+  const cause = incident.causedBy === undefined ? undefined : await getIncident(tx, incident.causedBy);
+  const heldBack = heldBackUntil(incident, cause, now);
+  if (heldBack !== undefined) return { ...incident, escalateAt: Math.min(heldBack, now + lookAgainAfter) };
   const policy = ports.policyOf(incident);
   const steps = policy?.steps ?? [];
   // A reopened incident calls people again: its clock is part of the key.
