@@ -199,6 +199,14 @@ export async function alertsOfIncidents(db: Queryable, incidentIds: readonly str
   return rows.map(alertOf);
 }
 
+/** The labels of the first alert of each incident. */
+export async function firstLabels(db: Queryable, incidentIds: readonly string[]): Promise<Map<string, Labels>> {
+  const { rows } = await sql<{ incident_id: string; labels: Labels }>`
+    SELECT DISTINCT ON (incident_id) incident_id, labels FROM alert
+    WHERE incident_id = ANY(${[...incidentIds]}::text[]) ORDER BY incident_id, starts_at, id`.execute(db);
+  return new Map(rows.map(({ incident_id, labels }) => [incident_id, labels]));
+}
+
 /** How many alerts of each incident still fire, as their sources say. */
 export async function countFiring(db: Queryable, incidentIds: readonly string[]): Promise<Map<string, number>> {
   if (incidentIds.length === 0) return new Map();

@@ -4,6 +4,9 @@
  */
 import type { Labels } from './payload.ts';
 
+/** Source of the alerts that our own checks over facts raise. No token can be named so. */
+export const factSource = 'engine/facts';
+
 export type AlertState =
   /** The source's last word is that it fires. */
   | 'Firing'

@@ -17,7 +17,7 @@ import { isConnectionError } from '../database/open.ts';
 import type { Tx } from '../database/tables.ts';
 import { messageOf } from '../errors.ts';
 import { newId } from '../ids.ts';
-import type { Alert, ChangeKind, Episode, EpisodeChange } from './alert.ts';
+import { type Alert, type ChangeKind, type Episode, type EpisodeChange, factSource } from './alert.ts';
 import { decideReport } from './alert-decision.ts';
 import { findEpisodes, insertAlerts, updateEpisodes } from './alert-store.ts';
 import { type DeliveryOutcome, markDeliveries, type PendingDelivery, readPending } from './delivery-store.ts';
@@ -278,7 +278,7 @@ function changeEntry(change: EpisodeChange, now: number): RecordEntry[] {
     {
       at: now,
       kind,
-      actor: 'alertmanager',
+      actor: alert.source === factSource ? 'engine' : 'alertmanager',
       organization: alert.organization,
       alertId: alert.id,
       incidentId: alert.incidentId,

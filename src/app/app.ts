@@ -23,6 +23,7 @@ import { newId } from '../ids.ts';
 import { escalateDue } from '../incident/escalation.ts';
 import { checkDue } from '../incident/incident-check.ts';
 import { createIncidentService } from '../incident/incident-service.ts';
+import { recogniseDue, recognitionOracle } from '../incident/recognition.ts';
 import { createIntegrations, type IntegrationsConfig } from '../integrations/all.ts';
 import { createSecrets } from '../integrations/secrets.ts';
 import { deliverDue } from '../notify/notify.ts';
@@ -53,6 +54,7 @@ import type { Environment } from './options.ts';
 import { pagesThrough, toWhoIsCalledFirst } from './paging.ts';
 import { dispatchPorts, organizationOfLabels, policyOf } from './policy.ts';
 import { readModels } from './read-models.ts';
+import { recognisersOf } from './recognition.ts';
 import { createRecordCheck } from './record-check.ts';
 import { databaseLocation, readPushSecrets, readSecret, readTokens } from './secrets.ts';
 import { sloModel } from './slo-live.ts';
@@ -127,7 +129,8 @@ export async function startApp(options: AppOptions): Promise<App> {
     const secrets = createSecrets(environment);
     const integrations = createIntegrations(config.integrations ?? {}, { secrets, clock });
     life.onStop('integrations', () => integrations.stop());
-    const world = worldOf(integrations.all);
+    const systems = worldOf(integrations.all);
+    const world = { ...systems, ...recognitionOracle(db, systems) };
     const language = createLanguage(world.vocabulary);
 
     const catalog = await openCatalog({
@@ -150,6 +153,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const deliver = pagesThrough(pager, pageLinks(keys, publicUrl));
     const createPage = toWhoIsCalledFirst(escalation);
 
+    const recognisers = recognisersOf(catalog, language, world);
     const wakeup = createWakeup();
     const policy = policyOf(config);
     const observer = createObserver({ metrics, log, tracing, clock, wakeup });
@@ -246,9 +250,17 @@ export async function startApp(options: AppOptions): Promise<App> {
         ...everyLoop,
         name: 'incidents',
         every: 5_000,
-        round: async () =>
-          (await checkDue({ db, clock, oracle: { confirmFiring: world.confirmFiring }, types: catalog.types })).length >
-          0,
+        round: async () => (await checkDue({ db, clock, oracle: world, types: catalog.types })).length > 0,
+      }),
+      startLoop({
+        ...everyLoop,
+        name: 'recognition',
+        every: 1_000,
+        round: async () => {
+          const { looked, told } = await recogniseDue({ db, clock, recognisers });
+          if (told > 0) processing.wake();
+          return looked > 0;
+        },
       }),
       startLoop({
         ...everyLoop,

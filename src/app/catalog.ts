@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { type Catalog, createCatalog } from '../catalog/catalog.ts';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import { clusterKinds } from '../catalog/crd.ts';
-import { loadDocuments } from '../catalog/document.ts';
+import { type Loaded, loadDocuments } from '../catalog/document.ts';
 import { parseDuration } from '../catalog/duration.ts';
+import { compileRecognition } from '../catalog/incident-type-compile.ts';
 import { businessCalendarKind } from '../catalog/kinds/business-calendar.ts';
+import { type IncidentType, incidentTypeKind } from '../catalog/kinds/incident-type.ts';
 import type { Runbook } from '../catalog/kinds/runbook.ts';
 import { parseMatcher } from '../catalog/matcher.ts';
 import { compileRunbook } from '../catalog/runbook-compile.ts';
@@ -47,7 +49,7 @@ export async function openCatalog(ports: CatalogPorts): Promise<OpenCatalog> {
   const { language, clock, onError } = ports;
   const catalog = createCatalog({
     sources: sourcesOf(ports),
-    load: (text, origin) => refuseSlos(loadDocuments(text, origin)),
+    load: (text, origin) => refuseSlos(checkedTypes(loadDocuments(text, origin), language)),
     compile: (resource) => compileRunbook(resource, language),
     clock,
     onError,
@@ -63,9 +65,20 @@ export async function openCatalog(ports: CatalogPorts): Promise<OpenCatalog> {
     types: {
       forAlert: (labels, organization) => types.forAlert(labels, organization),
       calendarFor: (organization) => types.calendarFor(organization),
+      get causes() {
+        return types.causes;
+      },
     } satisfies IncidentTypes,
     compile: cached((document) => recompile(document, language)),
   });
+}
+
+/** An IncidentType whose checks are wrong does not count; its last good version goes on. */
+function checkedTypes(loaded: Loaded, language: Language): Loaded {
+  for (const [resource, positions] of loaded.positions)
+    if (resource.kind === incidentTypeKind.kind)
+      loaded.problems.push(...compileRecognition(resource as IncidentType, language, positions).problems);
+  return loaded;
 }
 
 function sourcesOf(ports: CatalogPorts): CatalogSource[] {

@@ -25,6 +25,7 @@ export const recordKinds = [
   'incident.severityChanged',
   'incident.merged',
   'incident.split',
+  'incident.caused',
   'run.created',
   'run.entry',
   'run.ended',

@@ -2,6 +2,8 @@
 import type { Language } from '../check/check.ts';
 import type { CompiledRunbook } from './compiled-runbook.ts';
 import { loadDocuments, type Origin } from './document.ts';
+import { compileRecognition } from './incident-type-compile.ts';
+import type { IncidentType } from './kinds/incident-type.ts';
 import type { Runbook } from './kinds/runbook.ts';
 import type { RunbookTest } from './kinds/runbook-test.ts';
 import type { Positions } from './positions.ts';
@@ -62,6 +64,8 @@ function lintOne(resource: Resource, positions: Positions, language: Language, l
     const { runbook, problems } = compileRunbook(resource as Runbook, language, positions);
     if (runbook) linted.runbooks.push(runbook);
     linted.problems.push(...problems);
+  } else if (resource.kind === 'IncidentType') {
+    linted.problems.push(...compileRecognition(resource as IncidentType, language, positions).problems);
   } else if (resource.kind === 'RunbookTest') {
     const problems = checkRunbookTest(resource as RunbookTest, language.vocabulary, positions);
     if (problems.length === 0) linted.tests.push(resource as RunbookTest);

@@ -80,6 +80,16 @@ export interface IncidentAliasTable {
   incident_id: string;
 }
 
+export interface RecognitionTable {
+  name: string;
+  next_at: Date;
+  looked_at: Nullable<Date>;
+  holding_since: Nullable<Date>;
+  clear_since: Nullable<Date>;
+  raised_at: Nullable<Date>;
+  sentence: Nullable<string>;
+}
+
 export interface IncidentRunTable {
   incident_id: string;
   run_id: string;
@@ -237,6 +247,7 @@ export interface Tables {
   incident: IncidentTable;
   incident_alias: IncidentAliasTable;
   incident_run: IncidentRunTable;
+  recognition: RecognitionTable;
   decision: DecisionTable;
   run: RunTable;
   run_entry: RunEntryTable;

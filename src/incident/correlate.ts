@@ -2,12 +2,13 @@
  * The second of the three steps that share the transaction of a batch of deliveries (see `alert/processor.ts`): what
  * changed about alerts becomes incidents. A fixed number of statements, however many alerts.
  */
-import type { Alert, EpisodeChange } from '../alert/alert.ts';
+import { type Alert, type EpisodeChange, factSource } from '../alert/alert.ts';
 import { countFiring, linkAlerts } from '../alert/alert-store.ts';
 import type { RecordEntry } from '../audit/record.ts';
 import type { BusinessCalendarSpec } from '../catalog/kinds/business-calendar.ts';
 import type { Tx } from '../database/tables.ts';
 import { newId } from '../ids.ts';
+import { linkCauses } from './cause.ts';
 import type { Incident, Severity } from './incident.ts';
 import {
   correlateAlert,
@@ -49,16 +50,19 @@ export async function correlate(
 ): Promise<Correlated> {
   if (changes.length === 0) return { touched: [], incidentOf: new Map(), entries: [] };
   const batch = new Batch(options.types, options.now);
-  const { ids, openKeys, seriesKeys } = batch.wanted(changes);
+  const { ids, openKeys, seriesKeys, openTypes } = batch.wanted(changes);
   const aliases = await readAliases(tx, [...openKeys, ...seriesKeys]);
-  batch.know(await lockIncidents(tx, { ids: [...ids, ...aliases.values()], openKeys }), aliases);
+  batch.know(await lockIncidents(tx, { ids: [...ids, ...aliases.values()], openKeys, openTypes }), aliases);
   for (const change of changes) batch.apply(change);
   await saveIncidents(tx, batch.opened());
   await linkAlerts(tx, batch.links);
   // Only now do the alerts of this batch count as belonging to their incidents.
   batch.settle(await countFiring(tx, batch.maybeOver()));
   await saveIncidents(tx, batch.changed());
-  return batch.result();
+  const result = batch.result();
+  const { causes } = options.types;
+  if (causes) result.entries.push(...(await linkCauses(tx, batch.opened(), causes, options.now)));
+  return result;
 }
 
 /** True for what starts or keeps an incident. A repeat may be of an end as well as of a firing. */
@@ -69,6 +73,8 @@ function fires({ kind, alert }: EpisodeChange): boolean {
 interface Placed {
   match: IncidentTypeMatch;
   key: string;
+  /** The key of an incident of this type that facts have opened for every place; no label is named `*`. */
+  everywhere: string;
 }
 
 class Batch {
@@ -96,18 +102,21 @@ class Batch {
   }
 
   /** What to read before deciding: the incidents the alerts have, and the open ones they might join. */
-  wanted(changes: readonly EpisodeChange[]): { ids: string[]; openKeys: string[]; seriesKeys: string[] } {
+  wanted(changes: readonly EpisodeChange[]) {
     const ids = new Set<string>();
     const openKeys = new Set<string>();
     const seriesKeys = new Set<string>();
+    const openTypes = new Set<string>();
     for (const change of changes) {
       const { alert } = change;
       if (alert.incidentId !== undefined) ids.add(alert.incidentId);
       if (!fires(change)) continue;
-      openKeys.add(this.#placeOf(alert).key);
+      const { key, match, everywhere } = this.#placeOf(alert);
+      openKeys.add(key).add(everywhere);
       seriesKeys.add(seriesKey(alert));
+      if (key === everywhere) openTypes.add(match.type);
     }
-    return { ids: [...ids], openKeys: [...openKeys], seriesKeys: [...seriesKeys] };
+    return { ids: [...ids], openKeys: [...openKeys], seriesKeys: [...seriesKeys], openTypes: [...openTypes] };
   }
 
   know(incidents: readonly Incident[], aliases: ReadonlyMap<string, string>): void {
@@ -170,7 +179,12 @@ class Batch {
     let place = this.#places.get(alert.id);
     if (!place) {
       const match = this.#types.forAlert(alert.labels, alert.organization);
-      place = { match, key: correlationKey(alert.organization, match.type, scopeOf(alert.labels, match.scope)) };
+      const scope = scopeOf(alert.labels, match.scope);
+      const everywhere = correlationKey(alert.organization, match.type, [['*', '*']]);
+      // A check over facts that does not say where speaks of its type as a whole.
+      const isWhole = alert.source === factSource && scope.length === 0;
+      const key = isWhole ? everywhere : correlationKey(alert.organization, match.type, scope);
+      place = { match, key, everywhere };
       this.#places.set(alert.id, place);
     }
     return place;
@@ -181,7 +195,7 @@ class Batch {
     const decision = correlateAlert(alert, match, this.#open, this.#ledTo(alert, key));
     const incident =
       decision.kind === 'Open'
-        ? this.#openFor(alert, match, decision.key, titleOf(match, decision.scope), decision.sentence)
+        ? this.#openFor(alert, match, key, titleOf(match, decision.scope), decision.sentence)
         : this.#join(decision.incident, alert, decision.raisedTo, decision.sentence);
     this.#link(alert, incident.id);
   }
@@ -190,8 +204,22 @@ class Batch {
   #ledTo(alert: Alert, key: string): { incident: Incident; sentence: string } | undefined {
     const own = this.#aliasOf(seriesKey(alert));
     if (own) return { incident: own, sentence: `${alert.name} was put into it by a person.` };
-    const kind = this.#open.has(key) ? undefined : this.#aliasOf(key);
-    return kind && { incident: kind, sentence: `${alert.name} is of the kind that was merged into it.` };
+    if (this.#open.has(key)) return undefined;
+    const kind = this.#aliasOf(key);
+    if (kind) return { incident: kind, sentence: `${alert.name} is of the kind that was merged into it.` };
+    return this.#ofType(alert, key);
+  }
+
+  /** Facts that do not say where, and an alert that does, are about one thing while one of them is open. */
+  #ofType(alert: Alert, key: string): { incident: Incident; sentence: string } | undefined {
+    const { everywhere, match } = this.#placeOf(alert);
+    const whole = this.#open.get(everywhere);
+    if (whole) return { incident: whole, sentence: `${alert.name} is of the type ${match.type}, which it stands for.` };
+    if (key !== everywhere) return undefined;
+    const one = [...this.#open.values()].find(
+      ({ type, organization }) => type === match.type && organization === alert.organization,
+    );
+    return one && { incident: one, sentence: `${alert.name} is of its type, ${match.type}, and does not say where.` };
   }
 
   #aliasOf(key: string): Incident | undefined {

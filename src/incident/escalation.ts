@@ -7,6 +7,7 @@ import type { RecordEntry } from '../audit/record.ts';
 import { appendRecord } from '../audit/record-store.ts';
 import type { Clock } from '../clock.ts';
 import type { Database, Tx } from '../database/tables.ts';
+import { heldBackUntil } from './cause-decision.ts';
 import {
   decideEscalation,
   deliverWithin,
@@ -17,7 +18,7 @@ import {
 import type { Incident } from './incident.ts';
 import { type Command, type Commanded, load, refuseResolved } from './incident-command.ts';
 import { incidentEntry } from './incident-entry.ts';
-import { lockEscalations, runningClocks, saveIncidents } from './incident-store.ts';
+import { getIncident, lockEscalations, runningClocks, saveIncidents } from './incident-store.ts';
 import type { ResponseStopwatch } from './response-stopwatch.ts';
 
 export interface EscalationPorts {
@@ -56,6 +57,9 @@ export interface EscalationPage {
 
 /** Incidents of one round; the loop comes again at once while there are more. */
 const atOnce = 50;
+
+/** How soon it is noticed that a cause has ended and what follows from it has not, ms. */
+const lookAgainAfter = 60_000;
 
 /** @returns how many incidents were looked at */
 export async function escalateDue(ports: EscalationPorts): Promise<number> {
@@ -125,10 +129,13 @@ async function escalateOne(
   ports: EscalationPorts,
   entries: RecordEntry[],
 ): Promise<Incident> {
+  const time = ports.stopwatch.timeOf(incident);
+  const cause = incident.causedBy === undefined ? undefined : await getIncident(tx, incident.causedBy);
+  const heldBack = heldBackUntil(incident, cause, time);
+  if (heldBack !== undefined) return { ...incident, escalateAt: Math.min(heldBack, time + lookAgainAfter) };
   const policy = ports.policyOf(incident);
   const steps = policy?.steps ?? [];
   const last = incident.escalationStep - 1;
-  const time = ports.stopwatch.timeOf(incident);
   const move = decideEscalation(
     steps,
     {

@@ -5,15 +5,15 @@ import type { Incident, IncidentState, Severity } from './incident.ts';
 import type { RunningClock } from './response-stopwatch.ts';
 
 /**
- * The incidents with these ids and the open ones with these correlation keys, locked until the transaction ends, in the
+ * The incidents with these ids and the open ones with these correlation keys or of these types, locked until the transaction ends, in the
  * order of their ids so that two transactions never wait for each other.
  */
 export async function lockIncidents(
   tx: Tx,
-  wanted: { ids?: readonly string[]; openKeys?: readonly string[] },
+  wanted: { ids?: readonly string[]; openKeys?: readonly string[]; openTypes?: readonly string[] },
 ): Promise<Incident[]> {
-  const { ids = [], openKeys = [] } = wanted;
-  if (ids.length === 0 && openKeys.length === 0) return [];
+  const { ids = [], openKeys = [], openTypes = [] } = wanted;
+  if (ids.length === 0 && openKeys.length === 0 && openTypes.length === 0) return [];
   const rows = await tx
     .selectFrom('incident')
     .selectAll()
@@ -21,6 +21,9 @@ export async function lockIncidents(
       e.or([
         e('id', '=', sql<string>`ANY(${[...ids]}::text[])`),
         e.and([e('state', '<>', 'Resolved'), e('correlation_key', '=', sql<string>`ANY(${[...openKeys]}::text[])`)]),
+        ...(openTypes.length === 0
+          ? []
+          : [e.and([e('state', '<>', 'Resolved'), e('type', '=', sql<string>`ANY(${[...openTypes]}::text[])`)])]),
       ]),
     )
     .orderBy('id')

@@ -2,6 +2,7 @@
 import type { LabelMatcher } from '../catalog/compiled-runbook.ts';
 import type { BusinessCalendar, BusinessCalendarSpec } from '../catalog/kinds/business-calendar.ts';
 import type { IncidentType, Severity } from '../catalog/kinds/incident-type.ts';
+import type { CauseRules } from './cause.ts';
 import { calendarOf } from './response-clock.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -25,6 +26,8 @@ export interface IncidentTypes {
   forAlert(labels: Labels, organization: string | undefined): IncidentTypeMatch;
   /** When people of the Organization work. */
   calendarFor(organization: string | undefined): BusinessCalendarSpec;
+  /** Which types explain which; undefined where none does. */
+  causes?: CauseRules | undefined;
 }
 
 /** Severity of an alert that no IncidentType recognises, by its label `severity`. */
@@ -41,6 +44,8 @@ export const defaultUnknownSeverity: UnknownSeverity = {
   byLabel: { critical: 'P2', warning: 'P3' },
   otherwise: 'P4',
 };
+
+type Recognised = IncidentType['spec']['recognisedBy'][number];
 
 interface Rule {
   type: IncidentType;
@@ -61,7 +66,9 @@ export function incidentTypesOf(
 ): IncidentTypes {
   const byAlertName = new Map<string, Rule[]>();
   for (const type of types) {
-    for (const { alertName, matchers = [] } of type.spec.recognisedBy) {
+    // The alerts its own checks raise have its name.
+    const own = type.spec.recognise ? [{ alertName: type.metadata.name }] : [];
+    for (const { alertName, matchers = [] } of [...type.spec.recognisedBy, ...own] as Recognised[]) {
       const rules = byAlertName.get(alertName) ?? [];
       rules.push({ type, matchers: matchers.map(parseMatcher) });
       byAlertName.set(alertName, rules);
@@ -70,6 +77,7 @@ export function incidentTypesOf(
   for (const rules of byAlertName.values()) rules.sort(compareRules);
   return {
     calendarFor: (organization) => calendarOf(calendars, organization),
+    causes: causeRulesOf(types),
     forAlert(labels, organization) {
       const name = label(labels, 'alertname') || 'Unnamed';
       const rule = byAlertName.get(name)?.find(({ type, matchers }) => {
@@ -78,6 +86,23 @@ export function incidentTypesOf(
       });
       return rule ? matchOf(rule.type) : unknownMatch(name, label(labels, 'severity'), unknown);
     },
+  };
+}
+
+function causeRulesOf(types: readonly IncidentType[]): CauseRules {
+  const declaring = types.filter(({ spec }) => spec.causedBy !== undefined);
+  return {
+    of: (name, organization) =>
+      declaring
+        .filter(({ metadata, provenance }) => {
+          const owner = provenance.organization;
+          return metadata.name === name && (owner === undefined || owner === organization);
+        })
+        .flatMap(({ spec }) => spec.causedBy ?? []),
+    effectsOf: (cause) =>
+      declaring
+        .filter(({ spec }) => spec.causedBy?.some(({ type }) => type === cause))
+        .map(({ metadata }) => metadata.name),
   };
 }
 

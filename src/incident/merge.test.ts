@@ -163,6 +163,8 @@ test('what was merged into a merged one leads on, until the one that goes on is 
   await deliver({ alertname: 'A', pod: 'new' });
   assert.equal((await alertsOf(c.id)).length, 4);
   await service.resolve({ incidentId: c.id, actor: 'user/sre', reason: 'done', force: true });
+  // Opened later than the others, so that it is the newest.
+  await clock.advance(minute);
   await deliver({ alertname: 'A', pod: 'later' });
   const fresh = await incidentOf('A');
   assert.ok(![a.id, b.id, c.id].includes(fresh.id));

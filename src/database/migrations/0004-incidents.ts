@@ -36,5 +36,19 @@ const statements = [
     PRIMARY KEY (incident_id, run_id)
   )`,
 
+  // Where each check that recognises an incident by facts stands. Claimed by moving next_at.
+  `CREATE TABLE recognition (
+    name TEXT PRIMARY KEY,
+    next_at TIMESTAMPTZ NOT NULL,
+    looked_at TIMESTAMPTZ,
+    /* Since when it has held, or has not, without a break; the latter counts while it is raised. */
+    holding_since TIMESTAMPTZ,
+    clear_since TIMESTAMPTZ,
+    /* Start of the alert it has raised; null while it raises none. */
+    raised_at TIMESTAMPTZ,
+    sentence TEXT
+  )`,
+  `CREATE INDEX recognition_due ON recognition (next_at)`,
+
   `CREATE INDEX run_runbook ON run (runbook, id DESC)`,
 ];
