@@ -31,7 +31,7 @@ interface Region {
 async function startRegion(i: 0 | 1, etcdUrl: string, doors: readonly [number, number]): Promise<Region> {
   const here = join(folder, names[i]);
   await mkdir(here, { recursive: true });
-  const spec = { mode: 'Automatic', regions: names, witnesses: ['third-site'], timings: scaledTimings(8) };
+  const spec = { mode: 'Automatic', regions: names, witnesses: ['third-site'], timings: scaledTimings(5) };
   const group = { apiVersion, kind: 'FailoverGroup', metadata: { name: 'orders' }, spec };
   const config = {
     region: names[i],
@@ -71,7 +71,7 @@ async function startRegion(i: 0 | 1, etcdUrl: string, doors: readonly [number, n
   };
 }
 
-/** TTL 3.75 s: what is waited for takes a few of them, and a busy machine as much again. */
+/** TTL 6 s: what is waited for takes a few of them, and a busy machine as much again. */
 const limitMs = 60_000;
 
 async function until(what: string, look: () => Promise<boolean>): Promise<void> {

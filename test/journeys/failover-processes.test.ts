@@ -29,8 +29,8 @@ import {
 import { leaseOf } from '../witness/suite.ts';
 
 const [fsn, hel] = regionNames;
-/** TTL 5 s. */
-const spec = { mode: 'Automatic', timings: scaledTimings(6), minimumDwell: '0s', maximumTakeovers: 9 };
+/** TTL 7.5 s: between a renewal that failed and the fence a promise has a second and a half, its fsync included. */
+const spec = { mode: 'Automatic', timings: scaledTimings(4), minimumDwell: '0s', maximumTakeovers: 9 };
 
 interface Disks {
   witness?: SmallDisk;
