@@ -53,12 +53,18 @@ export const mutants: readonly Mutant[] = [
     sabotage: { parameters: { softMs: 29_000, hardMs: 30_000 } },
   },
   {
-    name: 'the standby waits less than a TTL, and does not ask the witness',
+    name: 'the standby waits less than a TTL, whatever lease and witness say',
     variant: 'strict',
     caughtBy: 'single-active-stateful',
     sabotage: {
       parameters: { waitMs: 12_000 },
-      ...seeing((state) => withViews(state, (view) => ({ ...view, expired: undefined }))),
+      ...seeing((state) =>
+        withViews(state, (view) => ({
+          ...view,
+          expired: undefined,
+          lease: view.lease && { ...view.lease, ttlMs: 0 },
+        })),
+      ),
     },
   },
   {
