@@ -53,6 +53,7 @@ export function operate(cluster: Kubernetes, paths: { postgres: string; mirror: 
       timelineID: (status?.timelineID ?? 1) + (leads && !wasPrimary && told !== '' ? 1 : 0),
       phase: 'Cluster in healthy state',
       readyInstances: fenced ? 0 : 1,
+      secretsResourceVersion: { applicationSecretVersion: '1' },
       conditions: [condition],
       ...(wasPrimary && !leads ? { demotionToken: `${self}-token-${tokens}` } : {}),
       ...(leads && promotionToken !== undefined ? { lastPromotionToken: promotionToken } : {}),

@@ -124,7 +124,7 @@ export interface Status {
   reason: string;
   proposal: { id: string } | null;
   witnesses: { reachable: boolean }[];
-  failedChecks: { check: string; sentence: string }[];
+  failedChecks: { check: string; sentence: string; advice?: boolean }[];
   components: { verdict: string; sentence: string }[];
 }
 
@@ -136,10 +136,10 @@ export async function statusOf(url: string): Promise<Status> {
   return found;
 }
 
-/** Whether every pre-flight check passes and every component may be moved, as far as this region knows. */
+/** Whether no pre-flight check stands in the way and every component may be moved, as far as this region knows. */
 export async function isReady(url: string): Promise<boolean> {
   const { failedChecks, components } = await statusOf(url);
-  return failedChecks.length === 0 && components.every(({ verdict }) => verdict === 'ok');
+  return failedChecks.every(({ advice }) => advice) && components.every(({ verdict }) => verdict === 'ok');
 }
 
 /** Gives a command as `alice`. */
