@@ -4,8 +4,9 @@ import type { Clock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import type { Actor } from './access.ts';
 import { type Api, actorOf, answers } from './fastify.ts';
+import { OnCall, OnCallDetail, OnCallShift } from './on-call-views.ts';
 import type { OnCallSummary, OnCalls } from './ports.ts';
-import { listOf, OnCall, OnCallDetail, OnCallShift, PageQuery, withTimes } from './views.ts';
+import { listOf, PageQuery, withTimes } from './views.ts';
 
 const maybe = Type.Optional;
 const day = 86_400_000;

@@ -4,9 +4,10 @@
  */
 import type { Api } from './fastify.ts';
 import { incidentViews } from './incident-views.ts';
+import { onCallViews } from './on-call-views.ts';
 import { namedViews as views } from './views.ts';
 
-const namedViews = { ...views, ...incidentViews };
+const namedViews = { ...views, ...incidentViews, ...onCallViews };
 
 type JsonObject = Record<string, unknown>;
 

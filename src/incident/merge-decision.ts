@@ -56,8 +56,8 @@ export function mergedTarget({ source, target, firing, calendar, now }: MergeQue
   if (source.acknowledgedAt === undefined) due.push(source.respondBy);
   // Of a severity that was raised the clock of its new alerts counts.
   if (severity !== target.severity) due.push(respondBy(severity, source.clockFrom, calendar));
-  // The policy of the new severity may have a step that is due already.
-  return { ...next, respondBy: Math.min(...due), escalateAt: now };
+  // The policy of the new severity may have a step that is due already: it is looked at once, whatever its clock says.
+  return { ...next, respondBy: Math.min(...due), escalateAt: target.clockFrom };
 }
 
 /** The source as it ends: nobody is paged about it any more, and it is not asked about again. */

@@ -200,74 +200,6 @@ export type RunbookDetail = {
   "spec": unknown;
 };
 
-/** A schedule, and who is on call by it. */
-export type OnCall = {
-  /** Name of the schedule. */
-  "name": string;
-  /** Organization whose schedule it is; absent for those of the Sovereign. */
-  "organization"?: string;
-  /** Where its times are read on the wall. */
-  "timeZone": string;
-  /** Everybody who takes turns. */
-  "people": (string)[];
-  /** Who is on call; absent where nobody is. */
-  "person"?: string;
-  /** Name of the rotation, or override. */
-  "by"?: string;
-  /** When somebody else, or nobody, is on call; absent where that is more than a quarter away. */
-  "until"?: string;
-  /** Who comes next; absent where nobody does within a quarter. */
-  "next"?: {
-    /** Who. */
-    "person": string;
-    /** Name of the rotation, or override. */
-    "by": string;
-    /** From when. */
-    "from": string;
-  };
-};
-
-/** A schedule, who is on call by it, and its rotations and overrides. */
-export type OnCallDetail = {
-  /** Name of the schedule. */
-  "name": string;
-  /** Organization whose schedule it is; absent for those of the Sovereign. */
-  "organization"?: string;
-  /** Where its times are read on the wall. */
-  "timeZone": string;
-  /** Everybody who takes turns. */
-  "people": (string)[];
-  /** Who is on call; absent where nobody is. */
-  "person"?: string;
-  /** Name of the rotation, or override. */
-  "by"?: string;
-  /** When somebody else, or nobody, is on call; absent where that is more than a quarter away. */
-  "until"?: string;
-  /** Who comes next; absent where nobody does within a quarter. */
-  "next"?: {
-    /** Who. */
-    "person": string;
-    /** Name of the rotation, or override. */
-    "by": string;
-    /** From when. */
-    "from": string;
-  };
-  /** spec as it was declared. */
-  "spec": unknown;
-};
-
-/** A time in which one person is on call. */
-export type OnCallShift = {
-  /** Who is on call. */
-  "person": string;
-  /** Name of the rotation, or override. */
-  "by": string;
-  /** From when. */
-  "from": string;
-  /** Until when. */
-  "to": string;
-};
-
 /** How a service level objective stands, by the worst of its budgets. */
 export type Slo = {
   /** Name of the objective. */
@@ -941,4 +873,72 @@ export type IncidentStatistics = {
   };
   /** The rows, those with most incidents first. */
   "items": (IncidentFigures)[];
+};
+
+/** A schedule, and who is on call by it. */
+export type OnCall = {
+  /** Name of the schedule. */
+  "name": string;
+  /** Organization whose schedule it is; absent for those of the Sovereign. */
+  "organization"?: string;
+  /** Where its times are read on the wall. */
+  "timeZone": string;
+  /** Everybody who takes turns. */
+  "people": (string)[];
+  /** Who is on call; absent where nobody is. */
+  "person"?: string;
+  /** Name of the rotation, or override. */
+  "by"?: string;
+  /** When somebody else, or nobody, is on call; absent where that is more than a quarter away. */
+  "until"?: string;
+  /** Who comes next; absent where nobody does within a quarter. */
+  "next"?: {
+    /** Who. */
+    "person": string;
+    /** Name of the rotation, or override. */
+    "by": string;
+    /** From when. */
+    "from": string;
+  };
+};
+
+/** A schedule, who is on call by it, and its rotations and overrides. */
+export type OnCallDetail = {
+  /** Name of the schedule. */
+  "name": string;
+  /** Organization whose schedule it is; absent for those of the Sovereign. */
+  "organization"?: string;
+  /** Where its times are read on the wall. */
+  "timeZone": string;
+  /** Everybody who takes turns. */
+  "people": (string)[];
+  /** Who is on call; absent where nobody is. */
+  "person"?: string;
+  /** Name of the rotation, or override. */
+  "by"?: string;
+  /** When somebody else, or nobody, is on call; absent where that is more than a quarter away. */
+  "until"?: string;
+  /** Who comes next; absent where nobody does within a quarter. */
+  "next"?: {
+    /** Who. */
+    "person": string;
+    /** Name of the rotation, or override. */
+    "by": string;
+    /** From when. */
+    "from": string;
+  };
+  /** spec as it was declared. */
+  "spec": unknown;
+};
+
+/** A time in which one person is on call. */
+export type OnCallShift = {
+  /** Who is on call. */
+  "person": string;
+  /** Name of the rotation, or override. */
+  "by": string;
+  /** From when. */
+  "from": string;
+  /** Until when. */
+  "to": string;
 };
