@@ -45,7 +45,10 @@ export async function benchIncidents(
       rows.push([name, '50', ...shares(latencies), String(failed)]);
     }
     // Mixed: one of each kind in turn.
-    const mixed = Array.from({ length: all.length }, (_, n) => all[(n % reads.length) * 100 + Math.floor(n / reads.length)]);
+    const mixed = Array.from(
+      { length: all.length },
+      (_, n) => all[(n % reads.length) * 100 + Math.floor(n / reads.length)],
+    );
     const load = await openLoop(product.admin, mixed as Buffer[], { connections: 16, rate, seconds });
     rows.push([`all of these, mixed`, figure(rate), ...shares(load.latencies), String(load.failed)]);
     const arrivals = await followed(product.admin, { tabs, notes, incident: 'i00000000' });
@@ -122,7 +125,8 @@ async function followed(
     await delay(100);
   }
   // The last note may be on its way still.
-  for (const end = performance.now() + 10_000; times.length < tabs * notes && performance.now() < end; ) await delay(20);
+  for (const end = performance.now() + 10_000; times.length < tabs * notes && performance.now() < end; )
+    await delay(20);
   for (const { tab } of opened) tab.on('error', () => {}).destroy();
   return times;
 }

@@ -54,7 +54,12 @@ export async function seedHistory(
     const entries = Array.from({ length: Math.min(batch / entriesEach, incidents - from) }, (_, n) => {
       const incidentId = `i${String(from + n).padStart(8, '0')}`;
       const at = Date.now() - (incidents - from - n) * 60_000;
-      const base = { actor: 'engine', incidentId, data: {}, organization: (from + n) % 4 ? `org-${(from + n) % 4}` : undefined };
+      const base = {
+        actor: 'engine',
+        incidentId,
+        data: {},
+        organization: (from + n) % 4 ? `org-${(from + n) % 4}` : undefined,
+      };
       return [
         { ...base, at, kind: 'incident.opened' as const, sentence: 'It was opened.' },
         { ...base, at: at + 1_200_000, kind: 'incident.resolved' as const, sentence: 'It was resolved.' },

@@ -13,7 +13,13 @@ import { blockingVerdict, evaluateGuards } from '../guard/guard.ts';
 import type { Incident } from '../incident/incident.ts';
 import { getIncident } from '../incident/incident-store.ts';
 import { type Share, shareOf } from '../incident/share.ts';
-import { type PastRun, readLastRuns, readTargets, type TypeHistory, type TypeQuestion } from './effectiveness-queries.ts';
+import {
+  type PastRun,
+  readLastRuns,
+  readTargets,
+  type TypeHistory,
+  type TypeQuestion,
+} from './effectiveness-queries.ts';
 import { historySince } from './run-engine.ts';
 import { readHistory } from './run-store.ts';
 import { type Candidate, healthOf, type RunbookMatch, rankRunbooks } from './runbook-rank-decision.ts';
