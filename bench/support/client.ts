@@ -22,6 +22,13 @@ export function postRequest({ url, token }: Target, body: string): Buffer {
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
+/** The bytes of a GET of this path. */
+export function getRequest({ url, token }: Target, path: string): Buffer {
+  const { host } = new URL(url);
+  const authorization = token === undefined ? [] : [`Authorization: Bearer ${token}`];
+  return Buffer.from(`${[`GET ${path} HTTP/1.1`, `Host: ${host}`, ...authorization].join('\r\n')}\r\n\r\n`);
+}
+
 /** One connection, kept alive; one request at a time. */
 export class Connection {
   readonly #socket: Socket;

@@ -14,6 +14,10 @@ export interface Product {
   database: DatabaseKind;
   /** The door of alerts. */
   hook: Target;
+  /** The API, as a sovereign-admin. */
+  admin: Target;
+  /** Of PostgreSQL; undefined for the embedded database. */
+  databaseUrl: string | undefined;
   /** From the start of the process to the first 200 of /readyz, ms. */
   readyAfter: number;
   /** Processor time used up to now, seconds: the product's process, and the database server's. */
@@ -64,6 +68,8 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
         { name: 'admin', role: 'sovereign-admin', tokenEnv: 'BENCH_ADMIN_TOKEN' },
       ],
       sovereign: { name: 'bench', mode: 'Automatic' },
+      // One caller stands for many people.
+      limits: { requestsPerMinute: 1_000_000 },
       catalog: { sources: options.runbooks ? [{ folder: directory.path }] : [] },
       ...(postgres ? { database: { url: postgres.url } } : {}),
       ...(options.integrations ? { integrations: options.integrations } : {}),
@@ -106,6 +112,8 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
   return {
     database: options.database,
     hook: { url: `${url}/hooks/alertmanager`, token: tokens.BENCH_INTAKE_TOKEN },
+    admin: { url, token: tokens.BENCH_ADMIN_TOKEN },
+    databaseUrl: postgres?.url,
     get readyAfter() {
       return readyAfter;
     },

@@ -174,8 +174,12 @@ export async function startApp(options: AppOptions): Promise<App> {
       },
       { concurrency: config.limits.concurrentRuns, claimFor: parseDuration(config.limits.takeOverAfter) ?? 30_000 },
     );
-    const runs = createRunService({ db, clock, newId: makeId, catalog, wake: () => engine.wake() });
-    const incidents = createIncidentService({ db, clock, escalation, types: catalog.types });
+    const wakeBoth = () => {
+      engine.wake();
+      wakeup.wake();
+    };
+    const runs = createRunService({ db, clock, newId: makeId, catalog, wake: wakeBoth });
+    const incidents = createIncidentService({ db, clock, escalation, types: catalog.types, committed: () => wakeup.wake() });
     const dispatching = dispatchPorts(catalog, policy, makeId);
     const organizationOf = organizationOfLabels(config);
     const confirmFiring = config.policy.confirmFiring ? 'Required' : 'WhenPossible';
@@ -244,13 +248,21 @@ export async function startApp(options: AppOptions): Promise<App> {
         ...everyLoop,
         name: 'escalations',
         every: 1_000,
-        round: async () => (await escalateDue(escalation)) > 0,
+        round: async () => {
+          const looked = await escalateDue(escalation);
+          if (looked > 0) wakeup.wake();
+          return looked > 0;
+        },
       }),
       startLoop({
         ...everyLoop,
         name: 'incidents',
         every: 5_000,
-        round: async () => (await checkDue({ db, clock, oracle: world, types: catalog.types })).length > 0,
+        round: async () => {
+          const checked = await checkDue({ db, clock, oracle: world, types: catalog.types });
+          if (checked.length > 0) wakeup.wake();
+          return checked.length > 0;
+        },
       }),
       startLoop({
         ...everyLoop,

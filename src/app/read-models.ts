@@ -12,10 +12,17 @@ import type { Database } from '../database/tables.ts';
 import type { Incident } from '../incident/incident.ts';
 import { getIncident, listIncidents } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
+import { readTypeHistory, type TypeQuestion } from '../run/effectiveness-queries.ts';
 import { reviewOfIncident } from '../run/incident-review.ts';
 import { runbooksForIncident } from '../run/incident-runbooks.ts';
 import type { ListPage, ListRequest } from '../run/run-queries.ts';
 import { readStatistics } from '../run/statistics-queries.ts';
+import { remembered } from './remembered.ts';
+
+/** Figures over a month or a quarter do not change within half a minute so that anybody would act otherwise, ms. */
+const figuresLast = 30_000;
+/** Since when it counts moves with the time, and is no part of the question. */
+const ofType = ({ type, organization }: TypeQuestion) => JSON.stringify([type, organization]);
 
 type ReadPorts = Pick<ApiPorts, 'alerts' | 'deadLetters' | 'incidents' | 'runbooks'>;
 
@@ -28,6 +35,17 @@ export interface ReadModelPorts {
 export function readModels({ db, clock, catalog }: ReadModelPorts): ReadPorts {
   const listed = (type: string, organization: string | undefined) =>
     typeOf(catalog.incidentTypes(), type, organization)?.spec.runbooks ?? [];
+  const history = remembered(clock, figuresLast, ofType, (question: TypeQuestion) => readTypeHistory(db, question));
+  const statistics = remembered(
+    clock,
+    figuresLast,
+    (question) => JSON.stringify(question),
+    async ({ window, ...question }: Parameters<ReadPorts['incidents']['statistics']>[0]) => {
+      const to = clock.now();
+      const from = to - window;
+      return { from, to, ...(await readStatistics(db, { ...question, from, to })) };
+    },
+  );
   return {
     alerts: {
       list: async ({ after, limit, organization }, filter) => {
@@ -54,13 +72,9 @@ export function readModels({ db, clock, catalog }: ReadModelPorts): ReadPorts {
         return pageOf(incidents.map(incidentSummary), limit);
       },
       find: async (id, organization) => visible(await getIncident(db, id), organization, incidentSummary),
-      runbooks: (id, organization) => runbooksForIncident({ db, clock, catalog, listed }, id, organization),
+      runbooks: (id, organization) => runbooksForIncident({ db, clock, catalog, listed, history }, id, organization),
       review: (id, organization) => reviewOfIncident(db, id, organization),
-      statistics: async ({ window, ...question }) => {
-        const to = clock.now();
-        const from = to - window;
-        return { from, to, ...(await readStatistics(db, { ...question, from, to })) };
-      },
+      statistics,
     },
     runbooks: {
       // Who looks at the whole Sovereign sees those of every Organization, too.

@@ -36,18 +36,28 @@ export interface IncidentServicePorts {
   clock: Clock;
   escalation: EscalationPorts;
   types: IncidentTypes;
+  /** Called when entries of the record were committed: whoever follows it need not wait. */
+  committed?(): void;
 }
 
-export function createIncidentService({ db, clock, escalation, types }: IncidentServicePorts): IncidentService {
+export function createIncidentService({
+  db,
+  clock,
+  escalation,
+  types,
+  committed,
+}: IncidentServicePorts): IncidentService {
   const carryOut = async <R extends Request>(
     work: (tx: Tx, command: R & Pick<Command, 'now'>) => Promise<Commanded>,
     request: R,
   ) => {
-    return db.transaction().execute(async (tx) => {
+    const done = await db.transaction().execute(async (tx) => {
       const { incident, entries } = await work(tx, { ...request, now: clock.now() });
       await appendRecord(tx, entries satisfies RecordEntry[]);
       return incident;
     });
+    committed?.();
+    return done;
   };
   return {
     acknowledge: (request) => carryOut(acknowledge, request),

@@ -10,6 +10,7 @@ import { compileRunbook } from '../catalog/runbook-compile.ts';
 import { createLanguage } from '../check/language.ts';
 import { VirtualClock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
+import { readTypeHistory } from './effectiveness-queries.ts';
 import { insertAlert, insertIncident, insertRun, minutesAfterNoon, noon } from './history-fixture.ts';
 import { runbooksForIncident } from './incident-runbooks.ts';
 
@@ -60,6 +61,7 @@ const ask = (id: string, organization?: string) =>
       db: database.db,
       clock,
       catalog: { runbooks: () => runbooks, problems: () => [stale] },
+      history: (question) => readTypeHistory(database.db, question),
       listed: () => ['openbao-sealed', 'openbao-look'],
     },
     id,

@@ -13,7 +13,13 @@ import { blockingVerdict, evaluateGuards } from '../guard/guard.ts';
 import type { Incident } from '../incident/incident.ts';
 import { getIncident } from '../incident/incident-store.ts';
 import { type Share, shareOf } from '../incident/share.ts';
-import { type PastRun, readLastRuns, readTargets, readTypeHistory, type TypeHistory } from './effectiveness-queries.ts';
+import {
+  type PastRun,
+  readLastRuns,
+  readTargets,
+  type TypeHistory,
+  type TypeQuestion,
+} from './effectiveness-queries.ts';
 import { historySince } from './run-engine.ts';
 import { readHistory } from './run-store.ts';
 import { type Candidate, healthOf, type RunbookMatch, rankRunbooks } from './runbook-rank-decision.ts';
@@ -26,6 +32,8 @@ export interface IncidentRunbooksPorts {
     runbooks(organization: string | undefined): readonly CompiledRunbook[];
     problems(): readonly Problem[];
   };
+  /** What became of the incidents of a type; may be remembered for a while. */
+  history(question: TypeQuestion): Promise<TypeHistory>;
   /** Runbooks the IncidentType names, the most useful first; empty where there is no such type. */
   listed(type: string, organization: string | undefined): readonly string[];
 }
@@ -68,7 +76,7 @@ export async function runbooksForIncident(
   const alerts = await listAlerts(db, { incidentId, limit: alertsLookedAt });
   const matched = matchesOf(incident, alerts, catalog.runbooks(incident.organization), ports);
   const names = matched.map(({ name }) => name);
-  const history = await readTypeHistory(db, { type: incident.type, organization: visibleTo, since });
+  const history = await ports.history({ type: incident.type, organization: visibleTo, since });
   const lastRuns = await readLastRuns(db, { runbooks: names, organization: visibleTo, each: runsShown });
   const suppressed = await suppressions(ports, incidentId, matched);
   const oldVersions = oldVersionsOf(catalog.problems());

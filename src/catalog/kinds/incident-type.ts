@@ -109,10 +109,13 @@ export const IncidentTypeSpec = Type.Object(
               maxLength: 253,
               examples: ['gitea-unreachable'],
             }),
-            same: Type.Array(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]*$', maxLength: 253, examples: ['cluster'] }), {
-              description: 'Labels that have to be the same in both; one that is missing in both is the same.',
-              maxItems: 16,
-            }),
+            same: Type.Array(
+              Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]*$', maxLength: 253, examples: ['cluster'] }),
+              {
+                description: 'Labels that have to be the same in both; one that is missing in both is the same.',
+                maxItems: 16,
+              },
+            ),
           },
           { ...Strict, description: 'A cause, and where it has to be.' },
         ),
