@@ -1,0 +1,143 @@
+/** What people do to incidents at the console: merge, split, call for help, review, and two of them at once (handbook §13). */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { findChromium, startChromium } from '../../testbed/chromium.ts';
+import { describeReal } from '../../testbed/real.ts';
+import { type PocketSovereign, startPocketSovereign } from '../support/pocket-sovereign.ts';
+import { buildConsole, enter, type Person } from './browser.ts';
+
+describeReal('what people do to incidents at the console', findChromium, () => {
+  let s: PocketSovereign;
+  let browser: Browser;
+  let mira: Person;
+  before(async () => {
+    await buildConsole();
+    s = await startPocketSovereign({ drills: true });
+    browser = await startChromium();
+    mira = await enter(browser, s);
+  });
+  after(async () => {
+    await browser?.close();
+    await s?.stop();
+  });
+
+  const deliver = (...alerts: { name: string; pod: string }[]) =>
+    s.deliver({
+      version: '4',
+      groupKey: '{}',
+      status: 'firing',
+      receiver: 'r',
+      groupLabels: {},
+      commonLabels: {},
+      commonAnnotations: {},
+      externalURL: 'http://alertmanager.example',
+      truncatedAlerts: 0,
+      alerts: alerts.map(({ name, pod }) => ({
+        status: 'firing',
+        labels: { alertname: name, namespace: 'shop-prod', pod },
+        annotations: { summary: `${name} at ${pod}` },
+        startsAt: new Date(s.clock.now()).toISOString(),
+        endsAt: '0001-01-01T00:00:00Z',
+        generatorURL: 'http://prometheus.example',
+        fingerprint: createHash('sha256').update(`${name} ${pod}`).digest('hex').slice(0, 16),
+      })),
+    });
+  const incidentOf = (word: string) =>
+    s.until(`the incident of ${word}`, async () =>
+      (await s.list('/api/v1/incidents?limit=200')).find(
+        ({ title, state }) => title.includes(word) && state !== 'Resolved',
+      ),
+    );
+  const panel = () => mira.page.getByRole('article', { name: 'Incident' });
+  const dialog = () => mira.page.getByRole('dialog');
+
+  test('one is merged into another, which goes on with the alerts of both, and says why', async () => {
+    await deliver({ name: 'BasketOdd', pod: 'basket-0' }, { name: 'TillOdd', pod: 'till-0' });
+    const [basket, till] = [await incidentOf('BasketOdd'), await incidentOf('TillOdd')];
+    await mira.page.goto(`/incidents/${till.id}`);
+    await panel().getByRole('button', { name: 'Merge …' }).click();
+    await dialog().getByText('BasketOdd').first().click();
+    await mira.accessible();
+    await mira.picture('merge');
+    await dialog().getByRole('button', { name: 'Merge', exact: true }).click();
+    await panel()
+      .getByRole('heading', { name: /BasketOdd/ })
+      .waitFor();
+    assert.equal(new URL(mira.page.url()).pathname, `/incidents/${basket.id}`);
+    await panel().getByText('TillOdd at till-0').waitFor();
+    await panel().getByText('Why these alerts are one incident').waitFor();
+    assert.equal((await s.get(`/api/v1/incidents/${till.id}`)).mergedInto, basket.id);
+  });
+
+  test('alerts are split off into one of their own', async () => {
+    const basket = await incidentOf('BasketOdd');
+    await panel().getByRole('button', { name: 'Split …' }).click();
+    await dialog().getByText('TillOdd at till-0').click();
+    await dialog()
+      .getByLabel(/Title of the new one/)
+      .fill('The till by itself');
+    await dialog().getByRole('button', { name: 'Split', exact: true }).click();
+    await panel()
+      .getByRole('heading', { name: /The till by itself/ })
+      .waitFor();
+    const { splitFrom } = await incidentOf('The till by itself');
+    assert.equal(splitFrom, basket.id);
+  });
+
+  test('somebody else was first: it is said who, and what is shown is new', async () => {
+    const till = await incidentOf('The till by itself');
+    await deliver({ name: 'ShelfOdd', pod: 'shelf-0' });
+    const shelf = await incidentOf('ShelfOdd');
+    await mira.page.goto(`/incidents/${till.id}`);
+    await panel().getByRole('button', { name: 'Merge …' }).click();
+    await dialog().getByText('ShelfOdd').first().click();
+    // Between the look and the press; the page learns of it, and its dialog still holds what was seen.
+    await mira.page.route('**/merge', async (route) => {
+      await mira.page.unroute('**/merge');
+      await s.post(`/api/v1/incidents/${shelf.id}/notes`, { text: 'I am on it' });
+      await route.continue();
+    });
+    await dialog().getByRole('button', { name: 'Merge', exact: true }).click();
+    await dialog()
+      .getByRole('alert')
+      .getByText(/has changed since you read it.*token\/sandbox/)
+      .waitFor();
+    await mira.picture('conflict');
+    await mira.page.keyboard.press('Escape');
+  });
+
+  test('help is called for, and it is on the timeline who did', async () => {
+    await panel().getByRole('button', { name: 'Call for help …' }).click();
+    await dialog()
+      .getByLabel(/What you need/)
+      .fill('Somebody who knows the till');
+    await dialog().getByRole('button', { name: 'Page the next step' }).click();
+    await panel()
+      .getByText(/Somebody who knows the till/)
+      .first()
+      .waitFor();
+  });
+
+  test('the draft of the review is read, and taken along', async () => {
+    await panel().getByRole('button', { name: 'Draft of the review' }).click();
+    await dialog().getByRole('region', { name: 'The draft' }).getByText('The till by itself').first().waitFor();
+    await mira.accessible();
+    await mira.picture('review');
+    const [download] = await Promise.all([
+      mira.page.waitForEvent('download'),
+      dialog().getByRole('link', { name: 'Download' }).click(),
+    ]);
+    assert.match(download.suggestedFilename(), /^review-.*\.md$/);
+    await mira.page.keyboard.press('Escape');
+  });
+
+  test('the overview says how incidents went', async () => {
+    await mira.page.goto('/');
+    await mira.page.getByRole('heading', { name: 'The last 30 days' }).waitFor();
+    await mira.page.getByText('Fixed by automation, verified').waitFor();
+    await mira.accessible();
+    await mira.picture('figures');
+  });
+});
