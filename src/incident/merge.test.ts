@@ -126,7 +126,7 @@ test('merged: alerts, runs and all that comes of its kind go over, and both time
   // The promise of the P1 that went over counts, from when that one was opened.
   assert.equal(target.severity, 'P1');
   assert.equal(target.respondBy, effect.openedAt + 15 * minute);
-  assert.equal(target.escalateAt, clock.now());
+  assert.equal(target.escalateAt, target.clockFrom);
   assert.equal((await alertsOf(cause.id)).length, 2);
   assert.deepEqual(await alertsOf(effect.id), []);
   const moved = await database.db.selectFrom('run').select('incident_id').where('id', '=', 'r1').executeTakeFirst();
@@ -177,7 +177,7 @@ test('an acknowledgement of the source does not carry over; of the target it sta
   await service.acknowledge({ incidentId: a.id, actor: 'user/sre' });
   const open = await service.merge({ incidentId: a.id, into: b.id, actor: 'user/sre' });
   assert.equal(open.state, 'Open');
-  assert.equal(open.escalateAt, clock.now());
+  assert.equal(open.escalateAt, open.clockFrom);
   await service.acknowledge({ incidentId: c.id, actor: 'user/sre' });
   const taken = await service.merge({ incidentId: b.id, into: c.id, actor: 'user/sre' });
   assert.deepEqual([taken.state, taken.escalateAt], ['Acknowledged', undefined]);
