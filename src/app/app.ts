@@ -179,7 +179,13 @@ export async function startApp(options: AppOptions): Promise<App> {
       wakeup.wake();
     };
     const runs = createRunService({ db, clock, newId: makeId, catalog, wake: wakeBoth });
-    const incidents = createIncidentService({ db, clock, escalation, types: catalog.types, committed: () => wakeup.wake() });
+    const incidents = createIncidentService({
+      db,
+      clock,
+      escalation,
+      types: catalog.types,
+      committed: () => wakeup.wake(),
+    });
     const dispatching = dispatchPorts(catalog, policy, makeId);
     const organizationOf = organizationOfLabels(config);
     const confirmFiring = config.policy.confirmFiring ? 'Required' : 'WhenPossible';
