@@ -150,6 +150,7 @@ describeReal('the console under strain', findChromium, () => {
         'runbooks/openbao-sealed',
         'approvals',
         'on-call',
+        'slos',
         'audit',
         'handbook',
         'drills',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import type { Browser } from 'playwright-core';
+import type { Browser, Route } from 'playwright-core';
 import { findChromium, startChromium } from '../../testbed/chromium.ts';
 import { describeReal } from '../../testbed/real.ts';
 import { type PocketSovereign, startPocketSovereign } from '../support/pocket-sovereign.ts';
@@ -94,11 +94,11 @@ describeReal('what people do to incidents at the console', findChromium, () => {
     await panel().getByRole('button', { name: 'Merge …' }).click();
     await dialog().getByText('ShelfOdd').first().click();
     // Between the look and the press; the page learns of it, and its dialog still holds what was seen.
-    await mira.page.route('**/merge', async (route) => {
-      await mira.page.unroute('**/merge');
+    const seenFirst = async (route: Route) => {
       await s.post(`/api/v1/incidents/${shelf.id}/notes`, { text: 'I am on it' });
       await route.continue();
-    });
+    };
+    await mira.page.route('**/merge', seenFirst, { times: 1 });
     await dialog().getByRole('button', { name: 'Merge', exact: true }).click();
     await dialog()
       .getByRole('alert')

@@ -118,6 +118,7 @@ describeReal('people of an OpenID provider at the console', findChromium, () => 
     await mira.page.getByText('mira · security-officer').waitFor();
     await mira.page.keyboard.press('g');
     await mira.page.keyboard.press('i');
+    await mira.page.getByRole('region', { name: 'Incidents, newest first' }).getByRole('link').first().waitFor();
     await mira.page.keyboard.press('j');
     await mira.page.keyboard.press('Enter');
     await mira.page.getByRole('article', { name: 'Incident' }).getByRole('heading', { name: 'Timeline' }).waitFor();

@@ -65,3 +65,97 @@ export function liveEntries<T extends { seq: number } = RecordEntry>(
     },
   };
 }
+
+export interface NewestEntries {
+  /** Newest first. */
+  readonly items: readonly RecordEntry[];
+  readonly loaded: boolean;
+  /** Whether there are older ones that were not read yet. */
+  readonly more: boolean;
+  readonly error: ServerError | undefined;
+  /** Reads the next page of older ones; several calls at a time are one. */
+  loadMore(): Promise<void>;
+}
+
+/**
+ * Entries of the record, the newest first and older ones page by page: a record of years is not read to show its last hour.
+ * @param path undefined: nothing is asked. Read anew when it changes.
+ */
+export function newestEntries(path: () => string | undefined, wants: (entry: RecordEntry) => boolean): NewestEntries {
+  let items = $state.raw<readonly RecordEntry[]>([]);
+  const state = $state<{ loaded: boolean; more: boolean; error: ServerError | undefined }>({
+    loaded: false,
+    more: false,
+    error: undefined,
+  });
+  let older: () => Promise<void> = async () => {};
+  $effect(() => {
+    const from = path();
+    let over = false;
+    // One after the other: two at a time would bring the same entries twice.
+    let reading: Promise<void> = Promise.resolve();
+    const inTurn = (work: () => Promise<void>) => {
+      reading = reading.then(async () => {
+        if (over) return;
+        try {
+          await work();
+          if (!over) state.error = undefined;
+        } catch (error) {
+          if (!over) state.error = error as ServerError;
+        }
+      });
+      return reading;
+    };
+    items = [];
+    Object.assign(state, { loaded: false, more: false, error: undefined });
+    older = async () => {};
+    if (from === undefined) return;
+    const read = (query: Record<string, string | number | undefined>) =>
+      get<List<RecordEntry>>(withQuery(from, { ...query, limit: pageSize }));
+    const readOlder = async () => {
+      const page = await read({ order: 'desc', after: items.at(-1)?.seq });
+      if (over) return;
+      items = [...items, ...page.items];
+      Object.assign(state, { loaded: true, more: page.next !== undefined });
+    };
+    const readNewer = async () => {
+      for (;;) {
+        const [newest] = items;
+        if (newest === undefined) return readOlder();
+        const page = await read({ order: 'asc', after: newest.seq });
+        if (over) return;
+        if (page.items.length > 0) items = [...page.items.toReversed(), ...items];
+        if (page.next === undefined) return;
+      }
+    };
+    let asked: Promise<void> | undefined;
+    older = () => {
+      if (!state.more) return Promise.resolve();
+      asked ??= inTurn(readOlder).finally(() => {
+        asked = undefined;
+      });
+      return asked;
+    };
+    void inTurn(readOlder);
+    const stop = watch(wants, () => void inTurn(readNewer));
+    return () => {
+      over = true;
+      stop();
+    };
+  });
+  return {
+    get items() {
+      return items;
+    },
+    get loaded() {
+      return state.loaded;
+    },
+    get more() {
+      return state.more;
+    },
+    get error() {
+      return state.error;
+    },
+    loadMore: () => older(),
+  };
+}
