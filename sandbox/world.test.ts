@@ -56,6 +56,22 @@ describe('the world at the start', () => {
 });
 
 describe('controllers', () => {
+  it('make a Deployment anew that was replaced by one of the same name, once its old ReplicaSet is collected', async () => {
+    const { world, live, type } = setUp();
+    const deployments = type('apps/v1', 'Deployment');
+    const old = world.store.get(deployments, 'shop-prod', 'catalog') as Workload;
+    world.store.delete(deployments, 'shop-prod', 'catalog');
+    const { labels } = old.metadata;
+    const draft: unknown = { metadata: { name: 'catalog', namespace: 'shop-prod', labels }, spec: old.spec };
+    const fresh = world.store.create(deployments, draft as KubeObject, AUTHOR);
+    await live(30_000);
+    const sets = world.store
+      .list(type('apps/v1', 'ReplicaSet'))
+      .filter(({ metadata }) => metadata.ownerReferences?.some(({ uid }) => uid === fresh.metadata.uid));
+    assert.equal(sets.length, 1);
+    assert.equal(world.podsOf('shop-prod', 'catalog').filter(isReady).length, 2);
+  });
+
   it('roll a Deployment out without ever having fewer ready pods than wanted', async () => {
     const { world, clock } = setUp();
     await clock.advance(1_000);

@@ -58,11 +58,14 @@ function promote(context: Context, deployment: Workload, owned: Workload[], curr
   if (!current) {
     const { metadata, spec } = deployment;
     const hash = createHash('sha256').update(JSON.stringify(spec.template)).digest('hex').slice(0, 10);
+    const name = `${metadata.name}-${hash}`;
+    // Left behind by a Deployment of this name that is gone: when it has been collected, the next round makes ours.
+    if (store.find(type, metadata.namespace, name)) return;
     const labels = { ...spec.template.metadata?.labels, [HASH]: hash };
     const cause = metadata.annotations?.['kubernetes.io/change-cause'];
     const draft: unknown = {
       metadata: {
-        name: `${metadata.name}-${hash}`,
+        name,
         namespace: metadata.namespace,
         labels,
         annotations: { [REVISION]: revision, ...(cause ? { 'kubernetes.io/change-cause': cause } : {}) },
