@@ -10,12 +10,14 @@ import { CatalystError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import { createPage, deliverDue } from '../notify/notify.ts';
 import { deliveredBegunWith, listPages } from '../notify/page-store.ts';
+import { newIncident } from './correlate.ts';
 import { type EscalationPorts, escalateDue } from './escalation.ts';
 import type { EscalationStep } from './escalation-decision.ts';
 import type { Incident } from './incident.ts';
 import { plainTypes } from './incident-fixture.ts';
 import { createIncidentService } from './incident-service.ts';
 import { getIncident, saveIncidents } from './incident-store.ts';
+import { defaultCalendar } from './response-clock.ts';
 import { createStopwatch } from './response-stopwatch.ts';
 
 /** A machine whose clock can be set; time passes all the same. */
@@ -77,37 +79,13 @@ const serviceOf = (escalation: EscalationPorts) =>
 
 async function open(change: Partial<Incident> = {}): Promise<Incident> {
   const now = clock.now();
+  const match = plainTypes.forAlert({ type: 'OpenBaoSealed', severity: 'critical' }, undefined);
+  const about = { key: newId(now), title: 'OpenBao is sealed', calendar: defaultCalendar };
   const incident: Incident = {
-    id: newId(now),
-    organization: undefined,
-    type: 'OpenBaoSealed',
-    title: 'OpenBao is sealed',
-    severity: 'P1',
-    state: 'Open',
-    correlationKey: newId(now),
-    openedAt: now,
-    acknowledgedAt: undefined,
-    acknowledgedBy: undefined,
-    mitigatedAt: undefined,
-    resolvedAt: undefined,
-    resolvedBy: undefined,
-    resolvedHow: undefined,
-    resolution: undefined,
-    clockFrom: now,
+    ...newIncident(undefined, match, about, now),
     respondBy: now + 15 * minute,
-    escalatedAt: undefined,
-    escalateAt: now,
-    escalationStep: 0,
-    steppedAt: undefined,
+    // Whether its alerts still fire is not what is tested here.
     checkAt: undefined,
-    checkOutcome: undefined,
-    checkSentence: undefined,
-    clearSince: undefined,
-    version: 1,
-    mergedInto: undefined,
-    splitFrom: undefined,
-    causedBy: undefined,
-    causedBySentence: undefined,
     ...change,
   };
   await database.db.transaction().execute((tx) => saveIncidents(tx, [incident]));

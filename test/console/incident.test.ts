@@ -1,6 +1,5 @@
 /** What people do to incidents at the console: merge, split, call for help, review, and two of them at once (handbook §13). */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import type { Browser, Route } from 'playwright-core';
 import { findChromium, startChromium } from '../../testbed/chromium.ts';
@@ -24,26 +23,12 @@ describeReal('what people do to incidents at the console', findChromium, () => {
   });
 
   const deliver = (...alerts: { name: string; pod: string }[]) =>
-    s.deliver({
-      version: '4',
-      groupKey: '{}',
-      status: 'firing',
-      receiver: 'r',
-      groupLabels: {},
-      commonLabels: {},
-      commonAnnotations: {},
-      externalURL: 'http://alertmanager.example',
-      truncatedAlerts: 0,
-      alerts: alerts.map(({ name, pod }) => ({
-        status: 'firing',
+    s.fire(
+      ...alerts.map(({ name, pod }) => ({
         labels: { alertname: name, namespace: 'shop-prod', pod },
-        annotations: { summary: `${name} at ${pod}` },
-        startsAt: new Date(s.clock.now()).toISOString(),
-        endsAt: '0001-01-01T00:00:00Z',
-        generatorURL: 'http://prometheus.example',
-        fingerprint: createHash('sha256').update(`${name} ${pod}`).digest('hex').slice(0, 16),
+        summary: `${name} at ${pod}`,
       })),
-    });
+    );
   const incidentOf = (word: string) =>
     s.until(`the incident of ${word}`, async () =>
       (await s.list('/api/v1/incidents?limit=200')).find(

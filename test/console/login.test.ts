@@ -1,6 +1,5 @@
 /** Logging in at a real OpenID provider with a real browser, and what somebody of one Organization sees (handbook §1, §8.3). */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
@@ -63,28 +62,7 @@ describeReal('people of an OpenID provider at the console', findChromium, () => 
   });
 
   const alert = (name: string, namespace: string) =>
-    s.deliver({
-      version: '4',
-      groupKey: '{}',
-      status: 'firing',
-      receiver: 'r',
-      groupLabels: {},
-      commonLabels: {},
-      commonAnnotations: {},
-      externalURL: 'http://alertmanager.example',
-      truncatedAlerts: 0,
-      alerts: [
-        {
-          status: 'firing',
-          labels: { alertname: name, namespace },
-          annotations: { summary: `${name} of ${namespace}` },
-          startsAt: new Date(s.clock.now()).toISOString(),
-          endsAt: '0001-01-01T00:00:00Z',
-          generatorURL: 'http://prometheus.example',
-          fingerprint: createHash('sha256').update(name).digest('hex').slice(0, 16),
-        },
-      ],
-    });
+    s.fire({ labels: { alertname: name, namespace }, summary: `${name} of ${namespace}` });
   const incidentOf = (word: string) =>
     s.until(`the incident of ${word}`, async () =>
       (await s.list('/api/v1/incidents')).find(({ title }) => title.includes(word)),

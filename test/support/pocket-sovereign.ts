@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fingerprintOf } from '../../src/alert/fingerprint.ts';
 import { type SandboxApp, type SandboxAppOptions, startSandboxApp } from '../../src/app/sandbox.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -27,6 +28,8 @@ export interface PocketSovereign extends SandboxApp {
   post(path: string, body?: object, status?: number): Promise<Item>;
   /** A delivery of its Alertmanager. */
   deliver(body: object): Promise<void>;
+  /** The same, of alerts that fire now. */
+  fire(...alerts: { labels: Record<string, string>; summary: string }[]): Promise<void>;
   /** Waits for a state; the error says what it was waiting for. */
   until<T>(what: string, look: () => Promise<T | undefined | false>): Promise<T>;
 }
@@ -57,6 +60,7 @@ export async function startPocketSovereign(options: Partial<SandboxAppOptions> =
       throw new Error(`${method} ${path}: ${response.status} ${text}`);
     return text === '' ? {} : JSON.parse(text);
   };
+  const deliver = (body: object) => call('POST', '/hooks/alertmanager', app.intakeToken, body);
   return {
     ...app,
     clock,
@@ -64,7 +68,28 @@ export async function startPocketSovereign(options: Partial<SandboxAppOptions> =
     get: (path) => call('GET', path, app.token),
     list: async (path) => (await call('GET', path, app.token)).items,
     post: (path, body, status) => call('POST', path, app.token, body, status),
-    deliver: (body) => call('POST', '/hooks/alertmanager', app.intakeToken, body),
+    deliver,
+    fire: (...alerts) =>
+      deliver({
+        version: '4',
+        groupKey: '{}',
+        status: 'firing',
+        receiver: 'r',
+        groupLabels: {},
+        commonLabels: {},
+        commonAnnotations: {},
+        externalURL: 'http://alertmanager.example',
+        truncatedAlerts: 0,
+        alerts: alerts.map(({ labels, summary }) => ({
+          status: 'firing',
+          labels,
+          annotations: { summary },
+          startsAt: new Date(clock.now()).toISOString(),
+          endsAt: '0001-01-01T00:00:00Z',
+          generatorURL: 'http://prometheus.example',
+          fingerprint: fingerprintOf(labels),
+        })),
+      }),
     until: async (what, look) => {
       for (const end = performance.now() + patience; performance.now() < end; ) {
         const seen = await look();
