@@ -24,7 +24,14 @@ interface SchemaNode {
   examples?: unknown[];
 }
 
-const ajv = new Ajv.default({ allErrors: true, verbose: true, strict: false, validateSchema: false });
+// Optimizing the generated code takes longer than it saves: a document is checked once, and a command ends in a second.
+const ajv = new Ajv.default({
+  allErrors: true,
+  verbose: true,
+  strict: false,
+  validateSchema: false,
+  code: { optimize: false },
+});
 const compiled = new WeakMap<object, ValidateFunction>();
 
 function validator(schema: object): ValidateFunction {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TSchema } from 'typebox';
-import Value from 'typebox/value';
 import { contextFor } from '../../test/integrations/support.ts';
 import { systemClock } from '../clock.ts';
 import { createIntegrations, IntegrationsConfig } from './all.ts';
 import type { ActionDefinition, ActionInput, FactDefinition, Json } from './contract.ts';
 import { createSecrets } from './secrets.ts';
+import { hasShape } from './shape.ts';
 
 const ports = { secrets: createSecrets({}), clock: systemClock };
 const { all } = createIntegrations({}, ports);
@@ -99,7 +99,7 @@ describe('all integrations', () => {
       }
       for (const action of integration.actions) {
         const input = inputOf(action);
-        assert.ok(Value.Check(action.input, input), `${action.name}: ${JSON.stringify(input)}`);
+        assert.ok(hasShape(action.input, input), `${action.name}: ${JSON.stringify(input)}`);
         const calls = (async () => {
           const before = await action.capture(contextFor(), input);
           await action.execute(contextFor(), input, before);
@@ -134,9 +134,9 @@ describe('all integrations', () => {
       openbao: { template: 'https://bao-{ordinal}.example', sharesDirectory: '/shares' },
       notify: { receivers: { oncall: { webhook: { url: 'https://hook.example' } } } },
     };
-    assert.ok(Value.Check(IntegrationsConfig, config));
+    assert.ok(hasShape(IntegrationsConfig, config));
     assert.ok(
-      !Value.Check(IntegrationsConfig, { prometheus: { url: 'http://p', token: 'a secret in the configuration' } }),
+      !hasShape(IntegrationsConfig, { prometheus: { url: 'http://p', token: 'a secret in the configuration' } }),
     );
     const made = createIntegrations(config, ports);
     const configured = made.all.filter((integration) => integration.configured).map(({ name }) => name);

@@ -3,7 +3,6 @@
  * configured, and health that never throws.
  */
 import type { Static, TObject } from 'typebox';
-import Value from 'typebox/value';
 import { CatalystError, messageOf } from '../errors.ts';
 import type {
   ActionDefinition,
@@ -16,6 +15,7 @@ import type {
   IntegrationHealth,
   Json,
 } from './contract.ts';
+import { mismatch } from './shape.ts';
 
 /** An action whose input is typed by its schema and whose `before` is what its own `capture` returns. */
 export interface TypedAction<Schema extends TObject, Before> {
@@ -41,15 +41,11 @@ export interface TypedAction<Schema extends TObject, Before> {
  */
 export function defineAction<Schema extends TObject, Before>(action: TypedAction<Schema, Before>): ActionDefinition {
   const input = (value: ActionInput): Static<Schema> => {
-    if (Value.Check(action.input, value)) return value as Static<Schema>;
-    const first = Value.Errors(action.input, value)[0];
-    throw new CatalystError(
-      'BadRequest',
-      `input of "${action.name}" is wrong: ${first?.instancePath ?? ''} ${first?.message ?? ''}`,
-      {
-        hint: `Write it like: ${action.example}`,
-      },
-    );
+    const wrong = mismatch(action.input, value);
+    if (wrong === undefined) return value as Static<Schema>;
+    throw new CatalystError('BadRequest', `input of "${action.name}" is wrong: ${wrong}`, {
+      hint: `Write it like: ${action.example}`,
+    });
   };
   const before = (value: Json): Before => value as unknown as Before;
   const { undo, idempotentFor } = action;

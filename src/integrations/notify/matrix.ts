@@ -3,13 +3,13 @@
  * key: a homeserver that has taken it once answers the second time with the same event, and nobody is told twice.
  */
 import Type from 'typebox';
-import { Value } from 'typebox/value';
 import { CatalystError } from '../../errors.ts';
 import type { CallContext } from '../contract.ts';
 import { isObject } from '../define.ts';
 import { endpointOptions } from '../endpoint.ts';
 import { createHttpClient, type HttpAnswer } from '../http-client.ts';
 import type { Secrets } from '../secrets.ts';
+import { hasShape } from '../shape.ts';
 import type { Page } from './page.ts';
 import type { MatrixReceiver } from './schema.ts';
 
@@ -43,7 +43,7 @@ export function createMatrix(receiver: MatrixReceiver, secrets: Secrets) {
       });
       const body = parse(answer);
       if (answer.status === 429) throw limited(system, answer, body);
-      if (!Value.Check(Sent, body))
+      if (!hasShape(Sent, body))
         throw new CatalystError('UpstreamRefused', `${system} did not answer with the id of an event.`, {
           hint: 'Is the address that of a homeserver, and not of a page in front of it?',
           certain: false,
@@ -74,7 +74,7 @@ function messageOf(page: Page, msgtype: string) {
 function limited(system: string, { headers }: HttpAnswer, body: unknown): CatalystError {
   const header = headers['retry-after'];
   const inHeader = header !== undefined && /^[0-9]{1,6}$/.test(header) ? Number(header) * 1_000 : undefined;
-  const retryAfterMs = inHeader ?? (Value.Check(Limited, body) ? body.retry_after_ms : undefined);
+  const retryAfterMs = inHeader ?? (hasShape(Limited, body) ? body.retry_after_ms : undefined);
   return new CatalystError('UpstreamUnavailable', `${system} takes no more messages for a while (M_LIMIT_EXCEEDED).`, {
     certain: true,
     details: { status: 429, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
