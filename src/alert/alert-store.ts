@@ -188,6 +188,15 @@ export async function getAlert(db: Queryable, id: string): Promise<Alert | undef
   return row && alertOf(row);
 }
 
+/** The alerts with these ids, by id; nothing for an id there is no alert of. */
+export async function getAlerts(db: Queryable, ids: readonly string[]): Promise<Map<string, Alert>> {
+  if (ids.length === 0) return new Map();
+  const rows = await selectAlerts(db)
+    .where('alert.id', '=', sql<string>`ANY(${[...ids]}::text[])`)
+    .execute();
+  return new Map(rows.map((row) => [row.id, alertOf(row)]));
+}
+
 /** Every alert of these incidents, the newest start first. */
 export async function alertsOfIncidents(db: Queryable, incidentIds: readonly string[]): Promise<Alert[]> {
   if (incidentIds.length === 0) return [];

@@ -29,7 +29,7 @@ import { createSecrets } from '../integrations/secrets.ts';
 import { deliverDue } from '../notify/notify.ts';
 import { createExplainer } from '../run/explain-service.ts';
 import { workThroughDeliveries } from '../run/intake-round.ts';
-import { commitAround, readContext } from '../run/run-context.ts';
+import { commitAround, readContexts } from '../run/run-context.ts';
 import { createEngine } from '../run/run-engine.ts';
 import { createRunService } from '../run/run-service.ts';
 import { startScheduledRuns } from '../run/scheduler.ts';
@@ -165,7 +165,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         name: `${hostname()}/${process.pid}/${makeId()}`,
         newId: makeId,
         compile: catalog.compile,
-        context: (run, tx) => readContext(tx ?? db, run),
+        contexts: (runs, tx) => readContexts(tx ?? db, runs),
         onEntry: (tx, run, entry, attachment) => commitAround(tx, run, entry, attachment, createPage),
         observe: observer.entry,
         onError: (runId, error) => onError(runId === undefined ? 'engine' : 'run', error),

@@ -172,6 +172,17 @@ export async function getIncident(db: Queryable, id: string): Promise<Incident |
   return row && incidentOf(row);
 }
 
+/** The incidents with these ids, by id; nothing for an id there is no incident of. */
+export async function getIncidents(db: Queryable, ids: readonly string[]): Promise<Map<string, Incident>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db
+    .selectFrom('incident')
+    .selectAll()
+    .where('id', '=', sql<string>`ANY(${[...ids]}::text[])`)
+    .execute();
+  return new Map(rows.map((row) => [row.id, incidentOf(row)]));
+}
+
 /** The incidents that were merged into this one. */
 export async function listMerged(db: Queryable, into: string): Promise<Incident[]> {
   const rows = await db.selectFrom('incident').selectAll().where('merged_into', '=', into).orderBy('id').execute();

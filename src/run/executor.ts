@@ -420,7 +420,8 @@ class Executor {
     }
     this.#ports.lastObserved = now;
     this.#ports.note(holds ? `${saying} holds.` : (evidence.error ?? `${saying} does not hold yet.`));
-    const nextLook = since === undefined ? now + step.every : Math.min(now + step.every, since + step.for);
+    const next = onGrid(now + step.every, step.every);
+    const nextLook = since === undefined ? next : Math.min(next, since + step.for);
     return Math.min(nextLook, deadline);
   }
 
@@ -606,6 +607,15 @@ class JournalLost extends Error {
   constructor(cause: unknown) {
     super('The journal could not be written.', { cause });
   }
+}
+
+/**
+ * Puts a moment off to the next point that a second, or a tenth of a shorter interval, divides: runs that look at the same
+ * pace then look together, and are claimed and handed back together.
+ */
+function onGrid(moment: number, every: number): number {
+  const grid = Math.max(1, Math.min(1_000, every / 10));
+  return Math.ceil(moment / grid) * grid;
 }
 
 /** An error nobody classified may have come after the effect. */

@@ -10,7 +10,7 @@ import type { Json } from '../integrations/contract.ts';
 import type { DispatchPorts } from './dispatch.ts';
 import { explainNothing, explainRun, type RunbookExplanation } from './explain.ts';
 import { type PreparePorts, strictestMode } from './prepare.ts';
-import { readContext } from './run-context.ts';
+import { readContexts } from './run-context.ts';
 import { historySince } from './run-engine.ts';
 import type { RunInHand } from './run-in-hand.ts';
 import { type Actor, acceptInputs, type RunbookCatalog } from './run-service.ts';
@@ -104,7 +104,7 @@ export function createExplainer(ports: ExplainPorts) {
         throw new CatalystError('NotFound', `There is no alert ${alertId}.`, {
           hint: 'catalyst-sre get alerts lists them.',
         });
-      const { alert, incident } = await readContext(db, { alertId, incidentId: known.incidentId });
+      const [{ alert, incident } = {}] = await readContexts(db, [{ alertId, incidentId: known.incidentId }]);
       return { alert, incident, organization: known.organization, supposed: false };
     }
     if (labels === undefined)

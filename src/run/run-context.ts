@@ -2,36 +2,42 @@
  * What stands around a run: the alert and incident it is about when it is taken in hand, and what is committed with each
  * entry of its journal beside the run itself: the record, the incident, the page.
  */
-import { getAlert } from '../alert/alert-store.ts';
+import { getAlerts } from '../alert/alert-store.ts';
 import type { RecordEntry, RecordKind } from '../audit/record.ts';
 import type { Queryable, Tx } from '../database/tables.ts';
 import type { Severity } from '../incident/incident.ts';
 import { resolveVerified } from '../incident/incident-command.ts';
-import { getIncident } from '../incident/incident-store.ts';
+import { getIncident, getIncidents } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
 import type { Attachment } from './executor.ts';
 import type { Entry } from './journal.ts';
 import type { RunInHand } from './run-in-hand.ts';
 
-/** The alert and the incident of a run, as expressions see them. */
-export async function readContext(
+/** The alert and the incident of each run, as expressions see them. */
+export async function readContexts(
   db: Queryable,
-  run: { alertId: string | undefined; incidentId: string | undefined },
-): Promise<Pick<RunInHand, 'alert' | 'incident'>> {
-  const alert = run.alertId === undefined ? undefined : await getAlert(db, run.alertId);
-  const incident = run.incidentId === undefined ? undefined : await getIncident(db, run.incidentId);
-  return {
-    alert: alert && {
-      id: alert.id,
-      name: alert.name,
-      fingerprint: alert.fingerprint,
-      labels: alert.labels,
-      annotations: alert.annotations,
-      generatorUrl: alert.generatorUrl,
-      startsAt: alert.startsAt,
-    },
-    incident: incident && { id: incident.id, type: incident.type, severity: incident.severity },
-  };
+  runs: readonly { alertId: string | undefined; incidentId: string | undefined }[],
+): Promise<Pick<RunInHand, 'alert' | 'incident'>[]> {
+  const named = (ids: (string | undefined)[]) => [...new Set(ids.filter((id) => id !== undefined))];
+  // One after the other: within a transaction there is one connection.
+  const alerts = await getAlerts(db, named(runs.map(({ alertId }) => alertId)));
+  const incidents = await getIncidents(db, named(runs.map(({ incidentId }) => incidentId)));
+  return runs.map(({ alertId = '', incidentId = '' }) => {
+    const alert = alerts.get(alertId);
+    const incident = incidents.get(incidentId);
+    return {
+      alert: alert && {
+        id: alert.id,
+        name: alert.name,
+        fingerprint: alert.fingerprint,
+        labels: alert.labels,
+        annotations: alert.annotations,
+        generatorUrl: alert.generatorUrl,
+        startsAt: alert.startsAt,
+      },
+      incident: incident && { id: incident.id, type: incident.type, severity: incident.severity },
+    };
+  });
 }
 
 /** Writes a page into the outbox. */

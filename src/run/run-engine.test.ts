@@ -41,7 +41,7 @@ function engineOf(world: PocketWorld, runbook: CompiledRunbook, more: Partial<En
       name: newId(Date.now()),
       newId: () => newId(Date.now()),
       compile: () => runbook,
-      context: async () => ({ alert: undefined, incident: undefined }),
+      contexts: async (runs) => runs.map(() => ({ alert: undefined, incident: undefined })),
       onEntry: async (_tx, run, entry) => [
         {
           at: entry.at,
@@ -258,9 +258,9 @@ test('a world that does not answer delays a run and does not end it', async () =
   const runbook = freely(world);
   let away = true;
   const { engine, ended } = engineOf(world, runbook, {
-    context: async () => {
+    contexts: async (runs) => {
       if (away) throw new CatalystError('Unavailable', 'The database does not answer.');
-      return { alert: undefined, incident: undefined };
+      return runs.map(() => ({ alert: undefined, incident: undefined }));
     },
   });
   const run = runOf();

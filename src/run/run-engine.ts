@@ -22,13 +22,17 @@ import {
   freeAllClaims,
   insertApproval,
   nextWake,
+  type Release,
   type RunChange,
-  readEntries,
+  readDocuments,
   readHistory,
-  releaseRun,
+  readJournals,
+  releaseRuns,
   takeLock,
 } from './run-store.ts';
 import type { World } from './world.ts';
+
+type Context = Pick<RunInHand, 'alert' | 'incident'>;
 
 export interface EnginePorts {
   db: Database;
@@ -39,8 +43,8 @@ export interface EnginePorts {
   newId(): string;
   /** Throws CatalystError InvalidResource when this version cannot run the document. */
   compile(document: Runbook): CompiledRunbook;
-  /** The alert and incident of a run, as expressions see them. */
-  context(run: Pick<ClaimedRun, 'alertId' | 'incidentId'>, tx?: Tx): Promise<Pick<RunInHand, 'alert' | 'incident'>>;
+  /** The alert and incident of each run, as expressions see them. */
+  contexts(runs: readonly Pick<ClaimedRun, 'alertId' | 'incidentId'>[], tx?: Tx): Promise<readonly Context[]>;
   /** What else is committed with an entry: pages, the incident's state. Returns entries for the record. */
   onEntry(tx: Tx, run: RunInHand, entry: Entry, attachment: Attachment | undefined): Promise<RecordEntry[]>;
   /** For metrics, logs and traces; after the commit, which took so many ms; must not throw. */
@@ -80,11 +84,14 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
   const claimant = { engine: ports.name, claimFor };
   const inHand = new Map<string, AbortController>();
   const working = new Set<Promise<void>>();
-  const states = new StateCache();
+  const known = new KnownRuns();
+  const releases = createBatch<Release>((batch) => releaseRuns(ports.db, batch));
   const failures = new Map<string, number>();
   const stopping = new AbortController();
   let wakeUp = () => {};
   let woken = false;
+  /** Until when the loop sleeps unless woken, ms since the epoch; while it is awake, everything is news to it. */
+  let looksAgainAt = Number.POSITIVE_INFINITY;
   let loop: Promise<void> | undefined;
   let heartbeat: Promise<void> | undefined;
 
@@ -96,29 +103,39 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
   async function run() {
     while (!stopping.signal.aborted) {
       woken = false;
+      looksAgainAt = Number.POSITIVE_INFINITY;
       let claimed: ClaimedRun[] = [];
+      const free = concurrency - inHand.size;
       try {
-        const free = concurrency - inHand.size;
         if (free > 0) claimed = await claimDueRuns(ports.db, claimant, ports.clock.now(), free);
       } catch (error) {
         ports.onError(undefined, error);
         await pause(pollEvery);
         continue;
       }
-      for (const row of claimed) begin(row);
-      if (claimed.length === 0 && !woken) await pause(await untilNext());
+      if (claimed.length > 0) begin(claimed);
+      // One that ends makes room and wakes the loop; with room left, all that were due are claimed.
+      const full = inHand.size >= concurrency;
+      if (!woken && (full || claimed.length < free)) await pause(full ? pollEvery : await untilNext());
     }
   }
 
-  function begin(row: ClaimedRun) {
-    const claim = new AbortController();
-    inHand.set(row.id, claim);
-    const work = workOn(row, claim).finally(() => {
-      inHand.delete(row.id);
-      working.delete(work);
-      wake();
-    });
-    working.add(work);
+  function begin(rows: readonly ClaimedRun[]) {
+    const around = readAround(rows);
+    // Each run meets the error itself when it needs what could not be read.
+    around.catch(() => {});
+    for (const row of rows) {
+      const claim = new AbortController();
+      inHand.set(row.id, claim);
+      const work = workOn(row, claim, around).then((wakeAt) => {
+        const wasFull = inHand.size >= concurrency;
+        inHand.delete(row.id);
+        working.delete(work);
+        // One that has ended may leave its concurrency key to another.
+        if (wasFull || wakeAt === undefined || wakeAt < looksAgainAt) wake();
+      });
+      working.add(work);
+    }
   }
 
   async function untilNext(): Promise<number> {
@@ -133,6 +150,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
   /** Waits so long, or until woken or stopped. */
   async function pause(ms: number) {
     if (woken || stopping.signal.aborted) return;
+    looksAgainAt = ports.clock.now() + ms;
     const cancelled = new AbortController();
     const woke = new Promise<void>((resolve) => {
       wakeUp = resolve;
@@ -142,22 +160,26 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
     cancelled.abort();
   }
 
-  async function workOn(row: ClaimedRun, claim: AbortController): Promise<void> {
-    let release = {
-      wakeAt: undefined as number | undefined,
-      sentence: undefined as string | undefined,
+  /** @returns when the run is due again, ms since the epoch; undefined when it is not known or it has ended. */
+  async function workOn(row: ClaimedRun, claim: AbortController, around: Promise<Around>): Promise<number | undefined> {
+    const release: Release = {
+      id: row.id,
+      epoch: row.epoch,
+      wakeAt: undefined,
+      sentence: undefined,
       observedAt: row.observedAt,
     };
     try {
-      const run = await takeInHand(row);
+      const run = await takeInHand(row, await around);
       const executor = portsFor(run, row, claim.signal, release);
       const { wakeAt } = await advance(run, executor);
-      release = { ...release, wakeAt, observedAt: executor.lastObserved };
+      release.wakeAt = wakeAt;
+      release.observedAt = executor.lastObserved;
       failures.delete(row.id);
-      if (run.state.ended) states.drop(row.id);
+      if (run.state.ended) known.drop(row.id);
     } catch (error) {
-      states.drop(row.id);
-      if (error instanceof ClaimLost || claim.signal.aborted) return;
+      known.drop(row.id);
+      if (error instanceof ClaimLost || claim.signal.aborted) return undefined;
       if (error instanceof StaleRun) release.wakeAt = ports.clock.now();
       else {
         const failed = (failures.get(row.id) ?? 0) + 1;
@@ -169,28 +191,45 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
       }
     }
     try {
-      await releaseRun(ports.db, row, release);
+      await releases.add(release);
     } catch (error) {
       // The claim ends by itself, and the run goes on from its journal.
       ports.onError(row.id, error);
     }
+    return release.wakeAt;
   }
 
-  async function takeInHand(row: ClaimedRun): Promise<RunInHand> {
-    const state = states.get(row.id, row.entries) ?? fold(await readEntries(ports.db, row.id));
-    states.put(row.id, state);
-    const document = row.document as Runbook;
+  /** What there is to read of runs that were claimed together: a number of statements that does not grow with theirs. */
+  async function readAround(rows: readonly ClaimedRun[]): Promise<Around> {
+    const unknown = rows.filter((row) => known.get(row) === undefined);
+    const begun = unknown.filter(({ entries }) => entries > 0).map(({ id }) => id);
+    const journals = begun.length > 0 ? await readJournals(ports.db, begun) : new Map<string, Entry[]>();
+    const documents = begun.length > 0 ? await readDocuments(ports.db, begun) : new Map<string, unknown>();
+    const contexts = await ports.contexts(rows);
+    return { journals, documents, contexts: new Map(rows.map(({ id }, index) => [id, contexts[index]])) };
+  }
+
+  async function takeInHand(row: ClaimedRun, around: Around): Promise<RunInHand> {
+    const state = known.get(row)?.state ?? fold(around.journals.get(row.id) ?? []);
+    // Somebody decided in between, or what was known of it was let go: it is read anew.
+    if (state.entries !== row.entries) throw new StaleRun();
+    const document = (row.document ?? around.documents.get(row.id)) as Runbook;
+    const runbook = known.get(row)?.runbook ?? (await compileOrEnd(row, document, state));
+    known.put(row.id, { state, runbook });
+    const { id, organization, mode, inputs, createdAt, cancelRequestedBy, traceparent } = row;
+    const { alert, incident } = around.contexts.get(id) ?? {};
     return {
-      id: row.id,
-      runbook: await compileOrEnd(row, document, state),
-      organization: row.organization,
-      mode: row.mode,
-      inputs: row.inputs,
-      createdAt: row.createdAt,
-      cancelRequestedBy: row.cancelRequestedBy,
-      traceparent: row.traceparent,
+      id,
+      runbook,
+      organization,
+      mode,
+      inputs,
+      createdAt,
+      cancelRequestedBy,
+      traceparent,
       state,
-      ...(await ports.context(row)),
+      alert,
+      incident,
     };
   }
 
@@ -230,12 +269,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
     };
   }
 
-  function portsFor(
-    run: RunInHand,
-    row: ClaimedRun,
-    signal: AbortSignal,
-    release: { sentence: string | undefined },
-  ): ExecutorPorts {
+  function portsFor(run: RunInHand, row: ClaimedRun, signal: AbortSignal, release: Release): ExecutorPorts {
     return {
       clock: ports.clock,
       world: ports.world,
@@ -269,7 +303,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
       if (appended.number !== run.state.entries + 1) throw new StaleRun();
       // Merged or split since it was taken in hand: what it does belongs to the incident it is in now.
       if (run.incident && appended.incidentId !== run.incident.id)
-        Object.assign(run, await ports.context({ alertId: row.alertId, incidentId: appended.incidentId }, tx));
+        Object.assign(run, (await ports.contexts([{ alertId: row.alertId, incidentId: appended.incidentId }], tx))[0]);
       if (attachment?.approval) await insertApproval(tx, run.id, { ...attachment.approval, requestedAt: entry.at });
       if (attachment?.expires) await expireApproval(tx, attachment.expires.approvalId, entry.at);
       const records = await ports.onEntry(tx, run, entry, attachment);
@@ -360,25 +394,60 @@ function changeBy(run: RunInHand, entry: Entry): RunChange {
   }
 }
 
-/** Journals of runs this process worked on lately, folded: a run that polls every second is not read from its first entry each time. */
-class StateCache {
-  readonly #states = new Map<string, RunState>();
+/** What was read about runs that were claimed together. */
+interface Around {
+  journals: ReadonlyMap<string, Entry[]>;
+  documents: ReadonlyMap<string, unknown>;
+  contexts: ReadonlyMap<string, Context | undefined>;
+}
+
+interface KnownRun {
+  /** Its journal, folded. */
+  state: RunState;
+  runbook: CompiledRunbook;
+}
+
+/** Runs this process worked on lately: one that looks every second is not read from its first entry each time. */
+class KnownRuns {
+  readonly #runs = new Map<string, KnownRun>();
   /** A folded journal takes a few kilobytes; two thousand of them stay below 20 MB. */
   readonly #limit = 2_000;
 
-  get(id: string, entries: number): RunState | undefined {
-    const state = this.#states.get(id);
-    return state?.entries === entries ? state : undefined;
+  /** Undefined, too, when the journal has grown elsewhere since. */
+  get({ id, entries }: { id: string; entries: number }): KnownRun | undefined {
+    const run = this.#runs.get(id);
+    return run?.state.entries === entries ? run : undefined;
   }
 
-  put(id: string, state: RunState) {
-    this.#states.delete(id);
-    this.#states.set(id, state);
-    const oldest = this.#states.keys().next().value;
-    if (this.#states.size > this.#limit && oldest !== undefined) this.#states.delete(oldest);
+  put(id: string, run: KnownRun) {
+    this.#runs.delete(id);
+    this.#runs.set(id, run);
+    const oldest = this.#runs.keys().next().value;
+    if (this.#runs.size > this.#limit && oldest !== undefined) this.#runs.delete(oldest);
   }
 
   drop(id: string) {
-    this.#states.delete(id);
+    this.#runs.delete(id);
   }
+}
+
+/** Writes what comes while a write is under way in one write after it; each caller hears how its own went. */
+function createBatch<Item>(write: (items: readonly Item[]) => Promise<void>): { add(item: Item): Promise<void> } {
+  let next: { items: Item[]; written: Promise<void> } | undefined;
+  let last: Promise<void> = Promise.resolve();
+  return {
+    add(item) {
+      if (next === undefined) {
+        const items: Item[] = [];
+        const written = last.then(() => {
+          next = undefined;
+          return write(items);
+        });
+        next = { items, written };
+        last = written.catch(() => {});
+      }
+      next.items.push(item);
+      return next.written;
+    },
+  };
 }

@@ -72,6 +72,7 @@ export interface ClaimedRun {
   id: string;
   runbook: string;
   organization: string | undefined;
+  /** Only of a run nobody has worked on yet; of others `readDocuments` has it, and who works on them mostly knows it. */
   document: unknown;
   mode: Mode;
   inputs: Record<string, Json>;
@@ -127,7 +128,7 @@ export async function claimDueRuns(
       'id',
       'runbook',
       'organization',
-      'document',
+      sql<unknown>`CASE WHEN entries = 0 THEN document END`.as('document'),
       'mode',
       'inputs',
       'alert_id',
@@ -145,7 +146,7 @@ export async function claimDueRuns(
     id: row.id,
     runbook: row.runbook,
     organization: row.organization ?? undefined,
-    document: row.document,
+    document: row.document ?? undefined,
     mode: row.mode,
     inputs: row.inputs as Record<string, Json>,
     alertId: row.alert_id ?? undefined,
@@ -191,29 +192,37 @@ export async function freeAllClaims(db: Queryable): Promise<void> {
     .execute();
 }
 
-/** Hands a run back until `wakeAt`. */
-export async function releaseRun(
-  db: Queryable,
-  run: { id: string; epoch: number },
-  until: { wakeAt: number | undefined; sentence: string | undefined; observedAt: number | undefined },
-): Promise<void> {
-  await db
-    .updateTable('run')
-    .set({
-      claimed_by: null,
-      claimed_until: null,
-      ...(until.wakeAt === undefined ? { wake_at: null } : { wake_at: wakeUnlessAsked(until.wakeAt) }),
-      ...(until.sentence === undefined ? {} : { sentence: until.sentence }),
-      ...(until.observedAt === undefined ? {} : { observed_at: new Date(until.observedAt) }),
-    })
-    .where('id', '=', run.id)
-    .where('claim_epoch', '=', run.epoch)
-    .execute();
+/** What becomes of a run when who worked on it lets go of it. */
+export interface Release {
+  id: string;
+  epoch: number;
+  /** Undefined when it has ended. */
+  wakeAt: number | undefined;
+  /** What it waits for; undefined leaves what stands there. */
+  sentence: string | undefined;
+  observedAt: number | undefined;
 }
 
-/** An approval or a cancellation that came while the run was held must not be slept over: it set `wake_at` to the past. */
-function wakeUnlessAsked(wakeAt: number) {
-  return sql<Date>`CASE WHEN wake_at = 'epoch'::timestamptz THEN wake_at ELSE ${new Date(wakeAt)}::timestamptz END`;
+/** Hands runs back until their `wakeAt`. */
+export async function releaseRuns(db: Queryable, releases: readonly Release[]): Promise<void> {
+  const time = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString());
+  const column = <T>(of: (release: Release) => T) => releases.map(of);
+  // An approval or a cancellation that came while a run was held set its wake_at to the epoch: it must not be slept over.
+  await sql`
+    UPDATE run SET
+      claimed_by = NULL,
+      claimed_until = NULL,
+      wake_at = CASE WHEN run.wake_at = 'epoch'::timestamptz AND freed.wake_at IS NOT NULL THEN run.wake_at ELSE freed.wake_at END,
+      sentence = COALESCE(freed.sentence, run.sentence),
+      observed_at = COALESCE(freed.observed_at, run.observed_at)
+    FROM unnest(
+      ${column(({ id }) => id)}::text[],
+      ${column(({ epoch }) => epoch)}::bigint[],
+      ${column(({ wakeAt }) => time(wakeAt))}::timestamptz[],
+      ${column(({ sentence }) => sentence ?? null)}::text[],
+      ${column(({ observedAt }) => time(observedAt))}::timestamptz[]
+    ) AS freed (id, epoch, wake_at, sentence, observed_at)
+    WHERE run.id = freed.id AND run.claim_epoch = freed.epoch`.execute(db);
 }
 
 /** Wakes a run at once, also when someone holds it right now. */
@@ -245,16 +254,37 @@ export async function nextWake(db: Queryable): Promise<number | undefined> {
 }
 
 export async function readEntries(db: Queryable, runId: string): Promise<Entry[]> {
+  return (await readJournals(db, [runId])).get(runId) ?? [];
+}
+
+/** The entries of these runs, in their order; nothing for a run that has none. */
+export async function readJournals(db: Queryable, runIds: readonly string[]): Promise<Map<string, Entry[]>> {
   const rows = await db
     .selectFrom('run_entry')
-    .select(['at', 'kind', 'data'])
-    .where('run_id', '=', runId)
+    .select(['run_id', 'at', 'kind', 'data'])
+    .where('run_id', '=', sql<string>`ANY(${[...runIds]}::text[])`)
+    .orderBy('run_id')
     .orderBy('seq')
     .execute();
-  return rows.map((row) => {
+  const journals = new Map<string, Entry[]>();
+  for (const row of rows) {
     const { sentence, ...data } = row.data as { sentence: string };
-    return { at: row.at.getTime(), kind: row.kind, sentence, data } as unknown as Entry;
-  });
+    const entry = { at: row.at.getTime(), kind: row.kind, sentence, data } as unknown as Entry;
+    const journal = journals.get(row.run_id);
+    if (journal) journal.push(entry);
+    else journals.set(row.run_id, [entry]);
+  }
+  return journals;
+}
+
+/** The documents these runs execute, as they stood when the runs were made. */
+export async function readDocuments(db: Queryable, runIds: readonly string[]): Promise<Map<string, unknown>> {
+  const rows = await db
+    .selectFrom('run')
+    .select(['id', 'document'])
+    .where('id', '=', sql<string>`ANY(${[...runIds]}::text[])`)
+    .execute();
+  return new Map(rows.map(({ id, document }) => [id, document]));
 }
 
 /** The commit of the document a run executes; undefined where its source has none. */
