@@ -2,6 +2,7 @@
  * Who agrees to a takeover: every gate in automatic mode, people otherwise. An approval never outlives what it was given
  * for, and everything is looked at again at the moment it counts.
  */
+import { peerDeadMs } from './deadline.ts';
 import type { Lease } from './lease.ts';
 import type { Candidacy, EventOf, FailoverState, Proposal, Reason } from './protocol.ts';
 import { freshId, page, record, seconds, type Turn } from './turn.ts';
@@ -70,7 +71,7 @@ export function resolverObjections({ at, state }: Turn): Objection[] {
       },
     ];
   if (dnsFallback === 'veto' || dnsFallback === 'promote') return [];
-  const dead = state.peerDeadSince === undefined ? 0 : at - state.peerDeadSince;
+  const dead = peerDeadMs(state, at);
   if (dead >= parameters.dnsVetoMs) return [];
   const sentence = `Resolvers call ${peer} dead for ${seconds(dead)} of ${seconds(parameters.dnsVetoMs)}.`;
   return [{ reason: 'ResolversUndecided', sentence, needs: 'force' }];

@@ -2,7 +2,7 @@
  * Until when a region may serve. Everything is counted from the SEND of what was later acknowledged: at that moment the
  * witness had not yet started to count, so counting from here can only end earlier.
  */
-import type { FailoverSettings, Hold, Layer } from './protocol.ts';
+import type { FailoverSettings, FailoverState, Hold, Layer } from './protocol.ts';
 import { never } from './turn.ts';
 
 /** How many of `of` make a majority: 1 of 1, 2 of 3. */
@@ -40,4 +40,15 @@ export function hardAt(settings: FailoverSettings, hold: Hold, layer: Layer): nu
   const { hardMs, dnsHardMs } = settings.parameters;
   const strict = strictBase(settings, hold) + hardMs;
   return mayUseResolvers(settings, hold, layer) ? Math.max(strict, hold.seenByResolversAt + dnsHardMs) : strict;
+}
+
+/** How far apart two rounds of questions may be for nothing to have happened in between, ms: one round is late by a try. */
+export function longestGapMs({ parameters }: FailoverSettings): number {
+  return parameters.dnsSampleMs + parameters.retryMs;
+}
+
+/** For how long resolvers have called the peer dead without a break, ms. Answers that have stopped coming say nothing. */
+export function peerDeadMs({ peerDeadSince, votedAt, settings }: FailoverState, at: number): number {
+  if (peerDeadSince === undefined || at - votedAt > longestGapMs(settings)) return 0;
+  return at - peerDeadSince;
 }

@@ -3,7 +3,7 @@
  * two regions could both win.
  */
 import { absorbPromise } from './active-decision.ts';
-import { majority, strictBase } from './deadline.ts';
+import { longestGapMs, majority, strictBase } from './deadline.ts';
 import type { EventOf, FailoverState, PeerMessage, RegionState, ResolverAnswer } from './protocol.ts';
 import { freshId, never, type Turn } from './turn.ts';
 
@@ -119,25 +119,30 @@ export function probeDue({ at, state }: Turn): boolean {
   return changedAt !== never && at - changedAt >= parameters.renewMs;
 }
 
+/** A round ends before the next begins, also where not every resolver answers, and the clocks of limits and rounds differ. */
+const shareOfRound = 3 / 4;
+
 export function probe(turn: Turn): void {
   const { at, state } = turn;
   if (at < state.nextProbeAt || !probeDue(turn)) return;
   const { dnsSampleMs, retryMs } = state.settings.parameters;
+  // A round that nothing came of: what was true without a break until then is not known to be so any more.
+  if (state.probe) state.peerDeadSince = undefined;
   const request = freshId(turn);
   state.probe = { request, sentAt: at };
   state.nextProbeAt = at + dnsSampleMs;
-  turn.effects.push({ type: 'probe', request, timeoutMs: Math.min(retryMs, dnsSampleMs) });
+  turn.effects.push({ type: 'probe', request, timeoutMs: Math.min(retryMs, dnsSampleMs * shareOfRound) });
 }
 
 export function absorbVotes(turn: Turn, { request, votes }: EventOf<'votes'>): void {
   const { at, state } = turn;
   if (state.probe?.request !== request) return;
   const { sentAt } = state.probe;
-  const { resolvers, parameters } = state.settings;
+  const { resolvers } = state.settings;
   const known = votes.filter(({ resolver }) => resolvers.includes(resolver));
   const most = majority(resolvers.length);
   // A gap in the answers breaks what was to hold "without a break".
-  const gap = at - state.votedAt > 2 * (parameters.dnsSampleMs + parameters.retryMs);
+  const gap = at - state.votedAt > longestGapMs(state.settings);
   state.votedAt = at;
   state.probe = undefined;
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { refusedApproval } from './consent-decision.ts';
 import { regionState } from './evidence-decision.ts';
 import { inShort, Site } from './failover-fixture.ts';
+import { defaultParameters } from './parameters.ts';
 import type { Approval, FailoverSettings, ResolverAnswer } from './protocol.ts';
 
 /** A standby whose peer renewed its lease for the last time just now. */
@@ -240,6 +241,31 @@ test('resolvers: one that sees the peer alive forbids, and one’s own isolation
   const site = standby({ dnsFallback: 'continue-stateless' });
   site.pass(60, () => votes(site, { state: 'standby', epoch: 3 }, 'none'));
   assert.equal(site.held()?.kind, 'takeover');
+});
+
+test('resolvers: answers that stopped coming, and a round that was overtaken, say nothing of the peer’s death', () => {
+  const dead = (site: Site) => votes(site, { state: 'standby', epoch: 3 }, 'none');
+  for (const silence of [60, 5]) {
+    const site = standby({ dnsFallback: 'continue-stateless' });
+    site.pass(20, () => dead(site));
+    assert.equal(site.held(), undefined, 'the lease has not run out yet');
+    // Rounds are asked and nothing comes back.
+    site.pass(silence);
+    if (silence === 60) assert.equal(site.last?.reason, 'ResolversUndecided');
+    site.pass(12, () => dead(site));
+    assert.equal(site.held(), undefined, 'what was said before the silence does not count');
+    site.pass(30, () => dead(site));
+    assert.equal(site.held()?.kind, 'takeover');
+  }
+});
+
+test('a round of questions ends before the next begins', () => {
+  const { dnsSampleMs } = defaultParameters;
+  const site = standby({ dnsFallback: 'continue-stateless' });
+  site.pass(60);
+  const rounds = site.taken().filter((effect) => effect.type === 'probe');
+  assert.ok(rounds.length > 5);
+  for (const { timeoutMs } of rounds) assert.ok(timeoutMs * 1.1 < dnsSampleMs, `${timeoutMs}`);
 });
 
 test('without the witness the standby holds, and promotes only with the unsafe fallback, after its hold-down', () => {

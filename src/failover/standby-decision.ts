@@ -3,7 +3,7 @@
  * a lease that did not change for `T_wait` of its own clock, or proof that the peer has closed everything.
  */
 import { consent, resolverObjections } from './consent-decision.ts';
-import { majority } from './deadline.ts';
+import { majority, peerDeadMs } from './deadline.ts';
 import { type Lease, readPayload } from './lease.ts';
 import type { Candidacy, Intent, Reason } from './protocol.ts';
 import { never, seconds, type Turn } from './turn.ts';
@@ -129,7 +129,7 @@ function withoutWitness(turn: Turn): Candidacy {
   const { dnsFallback, parameters } = state.settings;
   if (dnsFallback !== 'promote' || state.maxEpoch === 0)
     return wait('WitnessUnreachable', 'No majority of witnesses answers: holding.');
-  const dead = state.peerDeadSince === undefined ? 0 : at - state.peerDeadSince;
+  const dead = peerDeadMs(state, at);
   if (dead < parameters.dnsPromoteMs)
     return wait(
       'WitnessUnreachable',

@@ -30,6 +30,15 @@ const everyone = ({ regions, registers, resolvers }: Victims, but: string) =>
     (name) => name !== but,
   );
 
+/** Cuts a region from everything but the resolvers. */
+const leaveResolvers = (v: Victims, region: string, duration: number) => {
+  for (const other of everyone(v, region)) {
+    if (v.resolvers.includes(other)) continue;
+    cut(v, region, other, duration);
+    cut(v, other, region, duration);
+  }
+};
+
 /** Every fault, by name, with its weight. */
 const faults: Record<string, [weight: number, Fault]> = {
   'cut region from witness': [
@@ -201,12 +210,18 @@ const faults: Record<string, [weight: number, Fault]> = {
     3,
     (v, duration) => {
       const region = v.chance.pick(v.regions).name;
-      for (const other of everyone(v, region)) {
-        if (v.resolvers.includes(other)) continue;
-        cut(v, region, other, duration);
-        cut(v, other, region, duration);
-      }
+      leaveResolvers(v, region, duration);
       return region;
+    },
+  ],
+  'a region that only resolvers can reach, and one they cannot answer': [
+    2,
+    (v, duration) => {
+      const [seen, blind] = v.chance.happens(0.5) ? v.regions : [...v.regions].reverse();
+      if (!seen || !blind) return '';
+      leaveResolvers(v, seen.name, duration);
+      for (const resolver of v.resolvers) cut(v, blind.name, resolver, duration);
+      return `${seen.name}, ${blind.name}`;
     },
   ],
   'components that fail': [

@@ -36,6 +36,11 @@ function withViews(state: FailoverState, change: (view: WitnessView) => WitnessV
   return { ...state, witnesses };
 }
 
+/** As if resolvers had called the peer dead for ages, and just now. */
+function calledDead(at: number): Partial<FailoverState> {
+  return { peerAliveAt: Number.NEGATIVE_INFINITY, peerDeadSince: -1e12, votedAt: at };
+}
+
 export const mutants: readonly Mutant[] = [
   {
     name: 'the deadline counts from the response',
@@ -226,17 +231,27 @@ export const mutants: readonly Mutant[] = [
     name: 'the veto of resolvers is ignored',
     variant: 'continue',
     caughtBy: 'single-active-stateful',
-    sabotage: seeing((state) => ({ ...state, peerAliveAt: Number.NEGATIVE_INFINITY, peerDeadSince: -1e12 })),
+    sabotage: seeing((state, { at }) => ({ ...state, ...calledDead(at) })),
   },
   {
     name: 'a region resumes while its peer may still carry traffic on the evidence of resolvers',
     variant: 'continue-stateless-three',
     caughtBy: 'single-active-traffic',
-    sabotage: seeing((state) => {
+    sabotage: seeing((state, { at }) => {
       const leases = Object.values(state.witnesses).map(({ lease }) => lease);
       const mine = leases.some((lease) => readPayload(lease?.payload).dataAt === state.settings.region);
-      return mine ? { ...state, peerAliveAt: Number.NEGATIVE_INFINITY, peerDeadSince: -1e12 } : state;
+      return mine ? { ...state, ...calledDead(at) } : state;
     }),
+  },
+  {
+    name: 'a round that not every resolver answers is overtaken by the next, and what was true before counts on',
+    variant: 'continue-stateless-three',
+    caughtBy: 'single-active-traffic',
+    sabotage: after(({ peerDeadSince }, { type, at }, { state, effects, ...rest }) => ({
+      ...rest,
+      state: type === 'votes' || peerDeadSince === undefined ? state : { ...state, peerDeadSince, votedAt: at },
+      effects: effects.map((effect) => (effect.type === 'probe' ? { ...effect, timeoutMs: 2_200 } : effect)),
+    })),
   },
   {
     name: 'a handover forgets its tokens',

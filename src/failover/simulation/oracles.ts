@@ -50,6 +50,8 @@ interface RegionTruth {
   /** Real times: when each witness last applied a write of the epoch, and when the peer last promised. */
   applied: Map<string, { epoch: number; at: number }>;
   promisedToUs: number;
+  /** The highest epoch its peer has proven to be closed: to any life of it, since what is closed stays so. */
+  provenEpoch: number;
 }
 
 /** What the oracles need to know of the world. */
@@ -62,8 +64,6 @@ export interface WorldView {
   openUntil(region: string, layer: Layer): number;
   /** The epoch a region holds, by its own belief. */
   heldEpoch(region: string): number | undefined;
-  /** The highest epoch the peer has proven to this region to be closed. */
-  provenEpoch(region: string): number;
   /** Components of the region that accept writes at this moment. */
   writers(region: string): readonly string[];
 }
@@ -91,6 +91,7 @@ export class Oracles {
         requested: new Map(),
         applied: new Map(),
         promisedToUs: Number.NEGATIVE_INFINITY,
+        provenEpoch: 0,
       });
   }
 
@@ -125,7 +126,7 @@ export class Oracles {
     // Whoever holds a majority already takes the last witness from an older epoch without waiting.
     if (this.#world.heldEpoch(lease.holder) === lease.epoch) return;
     const age = this.#world.now() - (this.#writtenAt.get(witness) ?? 0);
-    if (age >= ttlMs / (1 + clockError) || this.#world.provenEpoch(lease.holder) >= before.epoch) return;
+    if (age >= ttlMs / (1 + clockError) || this.#of(lease.holder).provenEpoch >= before.epoch) return;
     this.violate(
       'takeover-bound',
       `${lease.holder} took ${witness} ${(age / 1000).toFixed(2)} s after ${before.holder} wrote it.`,
@@ -139,6 +140,7 @@ export class Oracles {
       truth.deadAll = Math.max(truth.deadAll, before.hold.epoch);
     if (after.hold?.statefulFenced) truth.deadStateful = Math.max(truth.deadStateful, after.hold.epoch);
     truth.deadStateful = Math.max(truth.deadStateful, truth.deadAll);
+    truth.provenEpoch = Math.max(truth.provenEpoch, after.peerFencedEpoch);
     if (after.hold && after.hold.epoch !== before.hold?.epoch) this.#onGrant(region, after.hold.epoch);
     for (const effect of effects) this.#onEffect(region, after, effect);
   }

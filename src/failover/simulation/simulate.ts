@@ -178,7 +178,6 @@ class World {
       settings: (name: string) => region(name).settings,
       openUntil: (name: string, layer: Layer) => region(name).openUntil(layer),
       heldEpoch: (name: string) => region(name).state.hold?.epoch,
-      provenEpoch: (name: string) => region(name).state.peerFencedEpoch,
       writers: (name: string) => region(name).writers(),
     };
   }
