@@ -98,6 +98,7 @@ async function region(
     version: '0.0.0',
     listen: { host: '127.0.0.1', port: 0 },
     groups: [group(mode, components)],
+    remark: () => undefined,
     gateKeys: async () => undefined,
     checkers: [],
     lookAtCaching: undefined,

@@ -25,6 +25,8 @@ export interface ControllerOptions extends Omit<GroupOptions, 'approvers'> {
   /** Keys that gates of a group know; undefined where they know none. */
   gateKeys: (group: string) => Promise<readonly string[] | undefined>;
   checkWitness: CheckWitness;
+  /** Why a group does not run as it is declared now; undefined where it does. */
+  remark: (group: string) => string | undefined;
 }
 
 export interface Controller {
@@ -87,6 +89,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
         .join(', ')}.`,
     });
   };
+  const remarks = (group: string): string[] => {
+    const remark = options.remark(group);
+    return remark === undefined ? [] : [remark];
+  };
   const statusOf = ({ runner, assessor }: RunningGroup): GroupStatus =>
     groupStatus({
       settings: runner.settings,
@@ -98,7 +104,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
         stateful: runner.gates.stateful.read(),
       },
       assessment: assessor.latest(),
-      problems: runner.problems(),
+      problems: [...remarks(runner.group), ...runner.problems()],
       now: elapsed(),
     });
   const status = (): ControllerStatus => ({

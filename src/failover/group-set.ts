@@ -87,7 +87,10 @@ export class GroupSet {
       if (running && isDeepStrictEqual(running.declaration, declaration)) return 'unchanged';
       if (running?.runner.state.hold) return 'waiting';
       if (running) await this.#end(running, 'its declaration has changed');
-      await this.#start(declaration);
+      await this.#start(declaration).catch(async (error: unknown) => {
+        if (running) await this.#start(running.declaration);
+        throw error;
+      });
       return running ? 'changed' : 'started';
     });
   }
