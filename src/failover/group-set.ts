@@ -150,7 +150,8 @@ function createGroup(
   const { region, resolvers, elapsed, clock, record, log, probe, send } = options;
   const settings = settingsOf(declaration, region, resolvers);
   const { name, spec } = declaration;
-  const place = { group: name, region, peer: settings.peer, fenceBudgetMs: settings.parameters.fenceMs };
+  const { fenceMs, softMs, renewMs } = settings.parameters;
+  const place = { group: name, region, peer: settings.peer, fenceBudgetMs: fenceMs, stepMs: softMs - renewMs };
   const components = createComponents(spec, place, options.layers);
   const traffic = createTrafficLayers(spec, place, options.layers);
   let said: string | undefined;
