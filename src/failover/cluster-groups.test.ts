@@ -106,6 +106,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
       groups: [],
       gateKeys: async () => undefined,
       checkers: [],
+      peerReadiness: undefined,
       lookAtCaching: undefined,
       tokens: [],
       protocol: { initial: createState, step },
