@@ -5,6 +5,7 @@ import type { FailoverGroupSpec } from '../catalog/kinds/failover-group.ts';
 import type { CliIo } from '../cli/io.ts';
 import type { Clock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
+import type { ClusterGroups, ClusterGroupsPorts } from '../failover/cluster-groups.ts';
 import { configurationProblems, FailoverConfiguration } from '../failover/configuration.ts';
 import { type Controller, startController } from '../failover/controller.ts';
 import { createElapsed } from '../failover/elapsed-clock.ts';
@@ -45,6 +46,12 @@ export async function runFailover(options: FailoverOptions, version: string, io:
   const { clock } = io;
   const key = regionKey(config, secrets);
   const log = createLog({ level: config.logLevel });
+  const watchGroups = await clusterGroupsOf(
+    config,
+    join(resolve(io.directory, dataDir), 'accepted-groups'),
+    clock,
+    log,
+  );
   // Witnesses that are asked over HTTP tell their time with each answer; the peer is asked for it.
   const clocks = new ClockWatch(
     [
@@ -68,6 +75,7 @@ export async function runFailover(options: FailoverOptions, version: string, io:
   );
   // Started first, as the controller is to have something to speak through; it hears from the moment it is there.
   let controller: Controller | undefined;
+  let clusterGroups: ClusterGroups | undefined;
   const transports =
     config.peer &&
     (await (
@@ -78,6 +86,7 @@ export async function runFailover(options: FailoverOptions, version: string, io:
       peer: config.peer,
       resolvers: config.resolvers,
       stateOf: (group) => controller?.probeState(group),
+      delayOf: (group, epoch) => controller?.delayOf(group, epoch),
       receive: (group, message) => controller?.receive(group, message),
       clock,
       log,
@@ -91,11 +100,13 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     protocol: { initial: createState, step },
     witnesses: openers.map(({ open }) => open()),
     checkWitness: (name, signal) => checkWitness(openers, name, { region, clock, signal }),
+    remark: (group) => clusterGroups?.remark(group),
     resolvers: resolversOf(config),
     probe: transports?.resolvers.length ? transports.probe : undefined,
     send: transports && ((group, message) => transports.send(group, message, AbortSignal.timeout(messageLimitMs))),
     gateKeys: await gateKeysReader(config, secrets),
     checkers: [clocks],
+    peerReadiness: transports?.peerReadiness,
     lookAtCaching: transports?.lookAtCaching,
     layers,
     record: await openRecordFile(join(resolve(io.directory, dataDir), 'record.jsonl'), () => clock.now()),
@@ -107,7 +118,15 @@ export async function runFailover(options: FailoverOptions, version: string, io:
     await transports?.close();
     throw error;
   });
-  const clusterGroups = await clusterGroupsOf(config, { groups, layers, controller, clock, log });
+  const running = controller;
+  clusterGroups = watchGroups?.({
+    api: layers.kubernetes(),
+    inFiles: new Set(groups.map(({ name }) => name)),
+    problems: (declaration) => groupProblems(declaration, region, knownTo(config)),
+    adopt: (declaration) => running.adopt(declaration),
+    remove: (name) => running.remove(name),
+    status: (name) => running.status().groups.find(({ group }) => group === name),
+  });
   io.err(`The failover controller of ${region} listens at ${controller.url}.`);
   await new Promise<void>((done) => {
     if (io.signal.aborted) return done();
@@ -169,36 +188,27 @@ function knownTo(config: FailoverConfiguration) {
   };
 }
 
-/** Loaded only where it is configured. */
+/** Loaded only where it is configured; the folder is opened before anything is started. */
 async function clusterGroupsOf(
-  config: FailoverConfiguration,
-  {
-    groups,
-    layers,
-    controller,
-    clock,
-    log,
-  }: {
-    groups: readonly GroupDeclaration[];
-    layers: LayerPorts;
-    controller: Controller;
-    clock: Clock;
-    log: Log;
-  },
-) {
-  if (!config.clusterGroups) return undefined;
-  const { watchClusterGroups } = await import('../failover/cluster-groups.ts');
-  return watchClusterGroups({
-    api: layers.kubernetes(),
-    namespace: config.clusterGroups.namespace,
-    inFiles: new Set(groups.map(({ name }) => name)),
-    problems: (declaration) => groupProblems(declaration, config.region, knownTo(config)),
-    adopt: (declaration) => controller.adopt(declaration),
-    remove: (name) => controller.remove(name),
-    status: (name) => controller.status().groups.find(({ group }) => group === name),
-    clock,
-    onNote: (sentence, failed) => log[failed ? 'warn' : 'info']({ region: config.region }, sentence),
-  });
+  { clusterGroups, region }: FailoverConfiguration,
+  folder: string,
+  clock: Clock,
+  log: Log,
+): Promise<
+  ((ports: Omit<ClusterGroupsPorts, 'namespace' | 'memory' | 'clock' | 'onNote'>) => ClusterGroups) | undefined
+> {
+  if (!clusterGroups) return undefined;
+  const [{ watchClusterGroups }, { openGroupMemory }] = await Promise.all([
+    import('../failover/cluster-groups.ts'),
+    import('../failover/group-memory.ts'),
+  ]);
+  const onNote = (sentence: string, failed: boolean) => log[failed ? 'warn' : 'info']({ region }, sentence);
+  const memory = await openGroupMemory(
+    folder,
+    () => clock.now(),
+    (sentence) => onNote(sentence, true),
+  );
+  return (ports) => watchClusterGroups({ ...ports, namespace: clusterGroups.namespace, memory, clock, onNote });
 }
 
 /** The groups of all files. @throws CatalystError InvalidResource with every problem and the rule it breaks. */

@@ -17,6 +17,7 @@ import { createLog } from '../telemetry/log.ts';
 import { type ClusterGroups, watchClusterGroups } from './cluster-groups.ts';
 import { type Controller, startController } from './controller.ts';
 import { createState, step } from './failover-decision.ts';
+import { openGroupMemory } from './group-memory.ts';
 import { groupProblems } from './group-settings.ts';
 import type { ObjectStatus } from './group-status-decision.ts';
 import { failoverFieldManager } from './layers/epoch-write.ts';
@@ -44,6 +45,9 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
   let folder: string;
   let cluster: Kubernetes;
   let http: ReturnType<typeof connect>;
+  /** Where no API server listens. */
+  let nowhere: ReturnType<typeof connect>;
+  let away = false;
   let controller: Controller | undefined;
   let groups: ClusterGroups | undefined;
   let lease: Lease | undefined;
@@ -74,6 +78,9 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
       },
     });
     await writeFile(join(folder, 'kubeconfig'), cluster.kubeconfigFor('failover'), { mode: 0o600 });
+    const astray = cluster.kubeconfigFor('failover').replace(/server: .*/, 'server: https://127.0.0.1:1');
+    await writeFile(join(folder, 'astray'), astray, { mode: 0o600 });
+    nowhere = connect({ kubeconfig: join(folder, 'astray') }, createSecrets({}));
     http = connect({ kubeconfig: join(folder, 'kubeconfig') }, createSecrets({}));
   });
   after(async () => {
@@ -81,6 +88,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
     witnessUp = true;
     await stop();
     (await http)?.close();
+    (await nowhere)?.close();
     await cluster?.stop();
     await rm(folder, { recursive: true, force: true });
   });
@@ -98,6 +106,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
       groups: [],
       gateKeys: async () => undefined,
       checkers: [],
+      peerReadiness: undefined,
       lookAtCaching: undefined,
       tokens: [],
       protocol: { initial: createState, step },
@@ -119,6 +128,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
         },
       ],
       checkWitness: async () => [],
+      remark: (group) => groups?.remark(group),
       resolvers: [],
       probe: undefined,
       send: undefined,
@@ -131,7 +141,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
     });
     const running = controller;
     groups = watchClusterGroups({
-      api: new KubernetesApi(() => http, failoverFieldManager),
+      api: new KubernetesApi(() => (away ? nowhere : http), failoverFieldManager),
       namespace: 'failover',
       inFiles: new Set(['filed']),
       problems: (declaration) =>
@@ -139,6 +149,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
       adopt: (declaration) => running.adopt(declaration),
       remove: (name) => running.remove(name),
       status: (name) => running.status().groups.find(({ group }) => group === name),
+      memory: await openGroupMemory(join(folder, 'accepted'), () => Date.now(), assert.fail),
       clock: systemClock,
       onNote: (sentence) => notes.push(sentence),
     });
@@ -243,5 +254,28 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
     witnessUp = false;
     while ((await gate('orders')) !== 404 && performance.now() < limit + 20_000) await systemClock.sleep(100);
     assert.equal(await gate('orders'), 404);
+  });
+
+  it('starts with the last good one where its object was made wrong meanwhile, and where the API server is away', async () => {
+    witnessUp = true;
+    await create('stock', spec());
+    await told('stock', (one) => ready(one)?.reason === 'InUse');
+    await stop();
+    await patch('stock', { spec: { timings: { hardLimit: '9s' } } });
+    await start();
+    const status = await told('stock', ({ observedGeneration }) => observedGeneration === 2);
+    assert.deepEqual([ready(status)?.status, ready(status)?.reason], ['False', 'Refused']);
+    assert.match(ready(status)?.message ?? '', /L_hard.*Generation 1 is in use, accepted at .* and kept on disk/);
+    await told('stock', ({ phase }) => phase === 'Active');
+
+    await stop();
+    away = true;
+    await start();
+    const limit = performance.now() + 40_000;
+    while ((await gate('stock')) !== 200 && performance.now() < limit) await systemClock.sleep(100);
+    const [group] = controller?.status().groups ?? [];
+    assert.equal(group?.group, 'stock');
+    assert.match(group?.problems.join() ?? '', /The API server has not told .* Generation 1, accepted at/);
+    assert.equal(await gate('stock'), 200);
   });
 });

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { systemClock } from '../clock.ts';
 import { createLog } from '../telemetry/log.ts';
-import { type Controller, startController } from './controller.ts';
+import { type Controller, type ControllerOptions, startController } from './controller.ts';
 import { createState, step } from './failover-decision.ts';
 import type { GroupDeclaration } from './group-settings.ts';
 import type { Lease } from './lease.ts';
 import { openPromiseFile } from './promise-file.ts';
+import type { Delay } from './readiness-decision.ts';
 import { openRecordFile, verifyRecordFile } from './record-file.ts';
 import type { Witness } from './witness/witness.ts';
 
@@ -91,6 +92,7 @@ async function region(
   mode: Parameters<typeof group>[0],
   running: Set<Controller>,
   components?: GroupDeclaration['spec']['components'],
+  peerReadiness?: ControllerOptions['peerReadiness'],
 ) {
   const path = join(folder, `${files++}.jsonl`);
   const controller = await startController({
@@ -98,8 +100,10 @@ async function region(
     version: '0.0.0',
     listen: { host: '127.0.0.1', port: 0 },
     groups: [group(mode, components)],
+    remark: () => undefined,
     gateKeys: async () => undefined,
     checkers: [],
+    peerReadiness,
     lookAtCaching: undefined,
     tokens: [
       { name: 'anna', secret: token },
@@ -188,6 +192,34 @@ describe('two controllers and a witness', { concurrency: true }, () => {
     assert.notEqual(witness.lease?.holder, a);
     running.delete(one.controller);
     for (const { path } of [one, two]) assert.equal((await verifyRecordFile(path)).intact, true);
+  });
+
+  it('a switchover to a region that has just started is refused, with how long to wait, and then taken', async (t) => {
+    const running = new Set<Controller>();
+    t.after(() => stopAll(running));
+    const witness = new MemoryWitness();
+    let answer: (epoch: number) => Delay | 'ready' | undefined = () => undefined;
+    const one = await region(a, witness, 'Automatic', running, undefined, async (_group, epoch) => {
+      const heard = answer(epoch);
+      return heard ?? assert.fail('nobody answers');
+    });
+    await until('the first region is active', () => gateOf(one.controller));
+    await until('its checks have run', () => (groupOf(one.controller)?.checks ?? 0) > 0);
+    const two = await region(b, witness, 'Automatic', running);
+    // What it says at its start, however slow this machine is.
+    const atStart = two.controller.delayOf('orders', groupOf(one.controller)?.epoch ?? 0);
+    answer = () => atStart;
+    const refused = await command(one.controller, 'switchover', { reason: 'a test' });
+    assert.equal(refused.status, 409);
+    const started = `${b} has just started, and what it may have promised before binds it. Ask again in [1-3] s.`;
+    assert.match(await refused.text(), new RegExp(started));
+    assert.equal(await gateOf(one.controller), true);
+
+    answer = (epoch) => two.controller.delayOf('orders', epoch);
+    await until('the switchover is taken', async () => {
+      return (await command(one.controller, 'switchover', { reason: 'a test' })).status === 202;
+    });
+    await until('the second region is active', () => gateOf(two.controller));
   });
 
   for (const [mode, people] of [

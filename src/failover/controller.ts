@@ -13,6 +13,7 @@ import { type Adopted, type GroupOptions, GroupSet, type RunningGroup } from './
 import type { GroupDeclaration } from './group-settings.ts';
 import { planOf } from './plan.ts';
 import type { FailoverEvent, FailoverState, Layer, PeerMessage, RegionState } from './protocol.ts';
+import { type Delay, delaySentence, handoverDelay } from './readiness-decision.ts';
 import type { RecordFile } from './record-file.ts';
 import { type GroupStatus, groupStatus } from './status.ts';
 import { type CheckWitness, watchWitnesses } from './witness/watch.ts';
@@ -25,6 +26,8 @@ export interface ControllerOptions extends Omit<GroupOptions, 'approvers'> {
   /** Keys that gates of a group know; undefined where they know none. */
   gateKeys: (group: string) => Promise<readonly string[] | undefined>;
   checkWitness: CheckWitness;
+  /** Why a group does not run as it is declared now; undefined where it does. */
+  remark: (group: string) => string | undefined;
 }
 
 export interface Controller {
@@ -38,6 +41,8 @@ export interface Controller {
   remove(name: string): Promise<boolean>;
   /** What this region is for a group, as its probe zone says it; undefined for a group it does not know. */
   probeState(group: string): { state: RegionState; epoch: number } | undefined;
+  /** What keeps this region from taking a group over at once, once `epoch` is released; undefined for a group it does not know. */
+  delayOf(group: string, epoch: number): Delay | 'ready' | undefined;
   stop(reason: string): Promise<void>;
 }
 
@@ -87,6 +92,10 @@ export async function startController(options: ControllerOptions): Promise<Contr
         .join(', ')}.`,
     });
   };
+  const remarks = (group: string): string[] => {
+    const remark = options.remark(group);
+    return remark === undefined ? [] : [remark];
+  };
   const statusOf = ({ runner, assessor }: RunningGroup): GroupStatus =>
     groupStatus({
       settings: runner.settings,
@@ -98,7 +107,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
         stateful: runner.gates.stateful.read(),
       },
       assessment: assessor.latest(),
-      problems: runner.problems(),
+      problems: [...remarks(runner.group), ...runner.problems()],
       now: elapsed(),
     });
   const status = (): ControllerStatus => ({
@@ -145,6 +154,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
       }
       const event = commandEvent(verb, actor, body, statusOf(found));
       refuseCommand(found.runner.state, { ...event, at: elapsed() } as FailoverEvent);
+      if (givesAway(found.runner.state, event.type)) await refuseDelay(found, options.peerReadiness);
       log.info({ group, verb, actor }, 'command');
       found.runner.tell(event);
       return statusOf(found);
@@ -180,8 +190,33 @@ export async function startController(options: ControllerOptions): Promise<Contr
       const found = groups.get(group);
       return found && regionState(found.runner.state);
     },
+    delayOf: (group, epoch) => {
+      const found = groups.get(group);
+      return found && (handoverDelay(found.runner.state, elapsed(), epoch) ?? 'ready');
+    },
     stop,
   };
+}
+
+/** Whether the group may be on its way to the peer after this. */
+function givesAway({ proposal }: FailoverState, command: FailoverEvent['type']): boolean {
+  return command === 'switchover' || (command === 'approve' && proposal?.kind === 'switchover');
+}
+
+/** The peer answers in a moment, or it is for the protocol to find out that it is not there: it takes the switchover back. */
+const readinessLimitMs = 2_000;
+
+/** Throws RefusedByGuard where the peer says that it would have to wait, with all gates shut. */
+async function refuseDelay({ runner }: RunningGroup, ask: ControllerOptions['peerReadiness']): Promise<void> {
+  const { hold } = runner.state;
+  if (!hold || !ask) return;
+  const heard = await ask(runner.group, hold.epoch, AbortSignal.timeout(readinessLimitMs)).catch(
+    () => 'ready' as const,
+  );
+  if (heard === 'ready') return;
+  throw new CatalystError('RefusedByGuard', `The switchover would have to wait. ${delaySentence(heard)}`, {
+    details: { reason: 'peer-ready' },
+  });
 }
 
 /** Says at once what the protocol would refuse; it looks again by itself. Throws RefusedByGuard. */

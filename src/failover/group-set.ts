@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
+import type { CallContext } from '../integrations/contract.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/meter.ts';
 import { type Assessor, longestLagRoundMs, startAssessor } from './assessor.ts';
@@ -18,6 +19,7 @@ import { type CachingLook, type Checker, cachingChecker, capacityChecker } from 
 import { approversCheck, drillCheck } from './preflight-decision.ts';
 import type { PromiseFile } from './promise-file.ts';
 import type { FailoverSettings, PeerMessage } from './protocol.ts';
+import { type Delay, peerReadyCheck } from './readiness-decision.ts';
 import { keptEntries, type RecordFile } from './record-file.ts';
 import type { WitnessWatch } from './witness/watch.ts';
 import type { Witness } from './witness/witness.ts';
@@ -40,6 +42,8 @@ export interface GroupOptions {
   approvers: readonly string[];
   /** Clocks of the others, say. */
   checkers: readonly Checker[];
+  /** Asks the peer whether it could take over at once; undefined without one. */
+  peerReadiness: ((group: string, epoch: number, signal: AbortSignal) => Promise<Delay | 'ready'>) | undefined;
   /** Whether resolvers keep answers of a group; undefined without resolvers. */
   lookAtCaching: CachingLook | undefined;
   elapsed: Elapsed;
@@ -87,7 +91,10 @@ export class GroupSet {
       if (running && isDeepStrictEqual(running.declaration, declaration)) return 'unchanged';
       if (running?.runner.state.hold) return 'waiting';
       if (running) await this.#end(running, 'its declaration has changed');
-      await this.#start(declaration);
+      await this.#start(declaration).catch(async (error: unknown) => {
+        if (running) await this.#start(running.declaration);
+        throw error;
+      });
       return running ? 'changed' : 'started';
     });
   }
@@ -147,7 +154,8 @@ function createGroup(
   const { region, resolvers, elapsed, clock, record, log, probe, send } = options;
   const settings = settingsOf(declaration, region, resolvers);
   const { name, spec } = declaration;
-  const place = { group: name, region, peer: settings.peer, fenceBudgetMs: settings.parameters.fenceMs };
+  const { fenceMs, softMs, renewMs } = settings.parameters;
+  const place = { group: name, region, peer: settings.peer, fenceBudgetMs: fenceMs, stepMs: softMs - renewMs };
   const components = createComponents(spec, place, options.layers);
   const traffic = createTrafficLayers(spec, place, options.layers);
   let said: string | undefined;
@@ -185,7 +193,7 @@ function createGroup(
   const assessor = startAssessor({
     components,
     traffic,
-    checkers: checkersOf(declaration, options),
+    checkers: [...checkersOf(declaration, options), ...readinessChecker(runner, options)],
     ownChecks: () => [
       witnessesAnswer(settings, runner, elapsed()),
       ...watch.results(settings.witnesses),
@@ -224,6 +232,18 @@ function checkersOf({ name, spec }: GroupDeclaration, options: GroupOptions): Ch
     ...(lookAtCaching ? [cachingChecker(name, lookAtCaching)] : []),
     ...(capacity ? [capacity] : []),
   ];
+}
+
+/** Asked by the active region only: the other one has nothing to give away. */
+function readinessChecker(runner: GroupRunner, { peerReadiness }: GroupOptions): Checker[] {
+  if (!peerReadiness) return [];
+  const { group, peer } = runner.settings;
+  const checks = async ({ signal }: CallContext): Promise<CheckResult[]> => {
+    const { hold } = runner.state;
+    if (!hold) return [];
+    return [peerReadyCheck(peer, await peerReadiness(group, hold.epoch, signal).catch(() => 'silent' as const))];
+  };
+  return [{ name: 'peer-ready', checks }];
 }
 
 /** Whether a majority of a group's witnesses answers: with one of three away, the two others decide as well. */

@@ -29,6 +29,7 @@ const facts: StatusFacts = {
   generation: 2,
   adoption: { kind: 'inUse' },
   runningGeneration: 2,
+  acceptedBefore: undefined,
   group,
   before: undefined,
   now: at(0),
@@ -58,6 +59,11 @@ describe('the status of a FailoverGroup', () => {
     const adoption = { kind: 'refused', problems: ['A is wrong.', 'B is wrong.'] } as const;
     const kept = objectStatus({ ...facts, adoption, runningGeneration: 1 });
     assert.equal(kept.conditions[0]?.message, 'A is wrong. B is wrong. Generation 1 stays in use.');
+    const acceptedBefore = '2026-01-04T00:00:00.000Z';
+    assert.equal(
+      objectStatus({ ...facts, adoption, runningGeneration: 1, acceptedBefore }).conditions[0]?.message,
+      `A is wrong. B is wrong. Generation 1 is in use, accepted at ${acceptedBefore} and kept on disk.`,
+    );
     const never = objectStatus({ ...facts, adoption, runningGeneration: undefined, group: undefined });
     assert.deepEqual([never.phase, never.conditions.length, never.epoch], ['Refused', 1, undefined]);
     assert.equal(never.conditions[0]?.message, 'A is wrong. B is wrong.');

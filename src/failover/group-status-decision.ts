@@ -29,6 +29,8 @@ export interface StatusFacts {
   adoption: Adoption;
   /** The generation that runs; undefined where none does. */
   runningGeneration: number | undefined;
+  /** When that was accepted, RFC 3339, if it was in an earlier life of the controller. */
+  acceptedBefore: string | undefined;
   /** Of the group that runs. */
   group: GroupStatus | undefined;
   /** What was said before, for the times of its conditions. */
@@ -62,8 +64,10 @@ export function objectStatus(facts: StatusFacts): ObjectStatus {
   return { observedGeneration: generation, ...ownStatus(group), conditions };
 }
 
-function readiness({ generation, adoption, runningGeneration }: StatusFacts) {
-  const stays = runningGeneration === undefined ? '' : ` Generation ${runningGeneration} stays in use.`;
+function readiness({ generation, adoption, runningGeneration, acceptedBefore }: StatusFacts) {
+  const kept =
+    acceptedBefore === undefined ? 'stays in use' : `is in use, accepted at ${acceptedBefore} and kept on disk`;
+  const stays = runningGeneration === undefined ? '' : ` Generation ${runningGeneration} ${kept}.`;
   switch (adoption.kind) {
     case 'inUse':
       return { status: 'True', reason: 'InUse', message: `Generation ${generation} is in use.` } as const;

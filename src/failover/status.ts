@@ -35,7 +35,7 @@ export interface GroupStatus {
   failedChecks: readonly CheckResult[];
   checks: number;
   proposal: { id: string; kind: string; needed: number; approvals: readonly string[]; expiresInSeconds: number } | null;
-  /** What other systems have not been told yet. */
+  /** What other systems have not been told yet, and why the group does not run as it is declared. */
   problems: readonly string[];
 }
 

@@ -24,6 +24,7 @@ async function region(name: 'fsn' | 'hel', peerUrl: string, state: ProbeState, r
       ...{ listen: '127.0.0.1:0', control: `${name === 'fsn' ? 'hel' : 'fsn'}.probe.acme.example` },
     },
     stateOf: (group) => (group === 'shop' ? state : undefined),
+    delayOf: (group) => (group === 'shop' ? { waitMs: 12_000, sentence: `${name} has just started.` } : undefined),
     receive: (group, message) => received.push([group, message]),
     clock: systemClock,
     log,
@@ -46,6 +47,11 @@ test('two regions talk to each other, and one is seen through the DNS of the oth
       hel.transports.send('shop', { ...message, from: 'hel' }, limit()),
       /peer fsn could not be reached/,
     );
+    // What hel would have to wait for, signed by it; a group it does not keep is none of ours.
+    assert.deepEqual(await fsn.transports.peerReadiness('shop', 4, limit()), {
+      ...{ waitMs: 12_000, sentence: 'hel has just started.' },
+    });
+    await assert.rejects(fsn.transports.peerReadiness('other', 4, limit()), /no such group/);
     // Asked directly, hel's responder tells of hel and refuses to speak about fsn.
     const [vote] = await fsn.transports.probe('shop', 2_000, limit());
     assert.equal(vote?.resolver, address);

@@ -11,6 +11,7 @@ import { createPeerDoor, listenForPeers } from './peer/door.ts';
 import { createPeerSender } from './peer/sender.ts';
 import type { CachingLook } from './preflight.ts';
 import type { PeerMessage } from './protocol.ts';
+import type { Delay } from './readiness-decision.ts';
 import type { PeerConfig, ResolversConfig } from './resolvers/config.ts';
 import type { ProbeState } from './resolvers/probe-text.ts';
 import type { ResolverVote } from './resolvers/quorum.ts';
@@ -23,6 +24,8 @@ export interface TransportOptions {
   resolvers: ResolversConfig | undefined;
   /** What this region is for a group, now; undefined for a group it does not keep. */
   stateOf: (group: string) => ProbeState | undefined;
+  /** What keeps this region from taking a group over at once; undefined for a group it does not keep. */
+  delayOf: (group: string, epoch: number) => Delay | 'ready' | undefined;
   /** Told each message of the peer about a group this region keeps. Must not throw. */
   receive: (group: string, message: PeerMessage) => void;
   clock: Clock;
@@ -42,6 +45,8 @@ export interface Transports {
   probe(group: string, timeoutMs: number, signal: AbortSignal): Promise<readonly ResolverVote[]>;
   /** The peer's `Date`. Rejects when it does not answer. */
   peerDate(signal: AbortSignal): Promise<string | undefined>;
+  /** Whether the peer could take over at once once `epoch` is released. Rejects when it does not say. */
+  peerReadiness(group: string, epoch: number, signal: AbortSignal): Promise<Delay | 'ready'>;
   /** Whether each resolver keeps our answers; undefined without resolvers. */
   lookAtCaching: CachingLook | undefined;
   close(): Promise<void>;
@@ -56,6 +61,7 @@ export async function startTransports(options: TransportOptions): Promise<Transp
     peers: [{ region: peer.region, publicKey: peer.publicKey }],
     knows: (group) => stateOf(group) !== undefined,
     receive: options.receive,
+    answering: { region, sign: (text) => key.sign(text), delayOf: options.delayOf },
     clock,
     log,
   });
@@ -82,6 +88,7 @@ export async function startTransports(options: TransportOptions): Promise<Transp
     send: (group, message, signal) => sender.send(group, message, signal),
     probe: async (group, timeoutMs, signal) => (await quorum?.ask(group, timeoutMs, signal)) ?? [],
     peerDate: (signal) => sender.date(signal),
+    peerReadiness: (group, epoch, signal) => sender.readiness(group, epoch, signal),
     lookAtCaching: quorum?.lookAtCaching,
     close: async () => {
       sender.close();

@@ -23,6 +23,8 @@ export function explainSlo(slo: Slo): SloExplanation {
       ? 'There is one budget.'
       : `There is a budget for each ${by.join(', ')}, at most ${spec.maxSeries ?? 100}.`,
   ];
+  if (spec.interpolated)
+    sentences.push('Not all of its numbers end a bucket: what is measured between two buckets is an estimate.');
   if (threshold)
     sentences.push(
       `${threshold.alert} (${threshold.severity}) fires when it is ${spec.threshold?.when} for ${threshold.for}: ${answer(threshold)}`,

@@ -72,6 +72,19 @@ describe('the handbook as data', () => {
     for (const { spec } of ofHandbook) assert.match(spec.handbook?.[0] ?? '', /^9\.[1-5]$/);
   });
 
+  it('says of every number that no bucket of its histogram ends at that it is an estimate', () => {
+    const estimated = handbook.slos.filter(({ spec }) => spec.interpolated).map(({ name }) => name);
+    assert.deepEqual(estimated, [
+      'embedding-latency',
+      'livekit-call-setup',
+      'matrix-message-delivery',
+      'vector-search-latency',
+    ]);
+    const counted = handbook.slos.filter(({ spec }) => 'latency' in spec.sli);
+    for (const { name, indicator } of counted)
+      assert.ok(indicator.buckets?.bounds?.includes(indicator.buckets.target), name);
+  });
+
   it('has every alert of §4.2 with a runbook, and what recognises every incident of §13', () => {
     for (const name of mapped)
       assert.ok(

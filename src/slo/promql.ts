@@ -91,6 +91,14 @@ export function isSelector({ root }: PromQl): boolean {
   return inner(root).name === 'VectorSelector';
 }
 
+/** The histogram that the whole expression is a quantile of, without `_bucket`; undefined where it is something else. */
+export function quantiledHistogram({ root, text }: PromQl): string | undefined {
+  const call = inner(root);
+  if (call.name !== 'FunctionCall' || functionName(call, text) !== 'histogram_quantile') return undefined;
+  const [one, ...others] = new Set(selectorsOf({ root: call, text }).map(({ metric }) => metric));
+  return others.length === 0 && one?.endsWith('_bucket') ? one.slice(0, -'_bucket'.length) : undefined;
+}
+
 export interface Selector {
   /** Empty where it is selected by other labels only. */
   metric: string;
@@ -99,7 +107,7 @@ export interface Selector {
 }
 
 /** Every selector of the expression, in the order of the text. */
-export function selectorsOf({ root, text }: PromQl): Selector[] {
+export function selectorsOf({ root, text }: Pick<PromQl, 'root' | 'text'>): Selector[] {
   const found: Selector[] = [];
   root.cursor().iterate(({ node }) => {
     if (node.name !== 'VectorSelector') return;

@@ -8,7 +8,7 @@ import { compare, decimal, minus, one, times } from './decimal.ts';
 import type { SloDocuments } from './documents.ts';
 import { lintExpression } from './expression-lint.ts';
 import type { MetricCatalog } from './metric-catalog.ts';
-import { isCondition, parsePromQl, selectorsOf } from './promql.ts';
+import { isCondition, parsePromQl, quantiledHistogram, selectorsOf } from './promql.ts';
 import { inUnit, parseComparison } from './quantity.ts';
 import { percent } from './rules.ts';
 import type { Slo } from './slo.ts';
@@ -27,6 +27,7 @@ function lintSlo(slo: Slo, metrics: MetricCatalog, report: Report): void {
   lintSources(slo, metrics, report);
   lintBurnRates(slo, report);
   lintThreshold(slo, report);
+  lintInterpolation(slo, metrics, report);
   const reserved = slo.by.findIndex((label) => label === 'slo' || label === 'slo_service' || label === 'le');
   if (reserved >= 0)
     report(
@@ -101,6 +102,43 @@ function lintThreshold({ spec, indicator, objective }: Slo, report: Report): voi
     error(
       'unfireable-alert',
       `The last bucket ends at ${last} ${indicator.unit}, and no quantile is found beyond it: this alert can never fire. Choose at most ${last} ${indicator.unit}.`,
+    );
+}
+
+/** What is compared with a quantile and has no bucket of its own is compared with an estimate; a document has to know. */
+function lintInterpolation({ spec, indicator }: Slo, metrics: MetricCatalog, report: Report): void {
+  const histogram =
+    'latency' in spec.sli
+      ? spec.sli.latency.histogram
+      : 'timeslice' in spec.sli
+        ? quantiledHistogram(parsePromQl(spec.sli.timeslice.value))
+        : undefined;
+  const known = histogram === undefined ? undefined : metrics.find(`${histogram}_bucket`);
+  if (!known?.buckets || known.unit !== indicator.unit) return;
+  const bounds = ['0', ...known.buckets];
+  const compared: [Path, string | undefined][] = [
+    [['spec', 'threshold', 'when'], spec.threshold?.when],
+    // A latency's target is counted, not estimated: without a bucket it is refused.
+    [['spec', 'sli', 'timeslice', 'target'], 'timeslice' in spec.sli ? spec.sli.timeslice.target : undefined],
+  ];
+  const estimated = compared.flatMap(([path, text]) => {
+    const value = text === undefined ? undefined : inUnit(parseComparison(text), indicator.unit);
+    if (!value) return [];
+    const above = bounds.findIndex((bound) => compare(decimal(bound), value) >= 0);
+    // Beyond the last bucket there is no quantile at all, which is said elsewhere.
+    if (above <= 0 || compare(decimal(bounds[above] ?? '0'), value) === 0) return [];
+    const near = `${bounds[above - 1]} and ${bounds[above]} ${indicator.unit}`;
+    const sentence = `${histogram} has no bucket that ends at ${text?.slice(1)}: a quantile there is a guess between ${near}. Take one of the two, or write interpolated: true.`;
+    return [{ path, sentence }];
+  });
+  if (spec.interpolated !== true)
+    for (const { path, sentence } of estimated) report('warning', 'between-buckets', path, sentence);
+  else if (estimated.length === 0)
+    report(
+      'warning',
+      'not-between-buckets',
+      ['spec', 'interpolated'],
+      `Every number here is the end of a bucket of ${histogram}, and nothing is estimated. Leave interpolated out.`,
     );
 }
 

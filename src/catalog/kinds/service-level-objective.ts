@@ -165,6 +165,12 @@ export const ServiceLevelObjectiveSpec = Type.Object(
       { description: 'The indicator: exactly one of ratio, latency, timeslice.' },
     ),
     threshold: Type.Optional(Threshold),
+    interpolated: Type.Optional(
+      Type.Boolean({
+        description:
+          'That a target or threshold lies between two buckets of its histogram is known: what is measured there is an estimate. Default false.',
+      }),
+    ),
     burnRate: Type.Optional(BurnRate),
     labels: Type.Optional(Labels),
     whenMissing: Type.Optional(

@@ -19,9 +19,6 @@ const everyInstance = '["*"]';
 
 /** Looks at the cluster so often while it changes, ms. */
 const lookEveryMs = 1_000;
-/** A fast shutdown, the archiving of one WAL file and a promotion: minutes mean that the operator is stuck. */
-const demoteLimitMs = 120_000;
-const promoteLimitMs = 120_000;
 
 export interface PostgresOptions {
   name: string;
@@ -32,6 +29,8 @@ export interface PostgresOptions {
   peer: string;
   /** F, ms: what `switchoverDelay` must not exceed. */
   fenceBudgetMs: number;
+  /** What a step of a planned switchover is sure of, ms. */
+  stepMs: number;
 }
 
 interface Replica {
@@ -78,7 +77,7 @@ export function createCloudNativePg(options: PostgresOptions, api: KubernetesApi
         // The old token goes in the same patch: the operator refuses one on a replica (cloudnative-pg#9273).
         return { spec: { replica: { primary: peer, source: peer, promotionToken: null } } };
       });
-      const token = await waitFor(context, `${label} to be demoted`, demoteLimitMs, lookEveryMs, async () => {
+      const token = await waitFor(context, `${label} to be demoted`, lookEveryMs, async () => {
         const object = await read(context);
         const now = tokenOf(object);
         if (!isTrue(object, 'ReplicaClusterSwitch')) return 'its condition ReplicaClusterSwitch is not True yet';
@@ -100,7 +99,7 @@ export function createCloudNativePg(options: PostgresOptions, api: KubernetesApi
           : { spec: { replica: { primary: region, source: peer, promotionToken: token ?? null } } }),
         metadata: { annotations: { [fencedInstances]: null } },
       }));
-      await waitFor(context, `${label} to be promoted`, promoteLimitMs, lookEveryMs, async () => {
+      await waitFor(context, `${label} to be promoted`, lookEveryMs, async () => {
         const wrong = notWritable(await read(context), region, token);
         return wrong ?? { done: true };
       });
@@ -204,6 +203,15 @@ function postgresChecks(object: KubernetesObject, options: PostgresOptions, labe
     `shuts down within ${delay} s`,
     `has a switchoverDelay of ${delay} s: the fence has ${options.fenceBudgetMs / 1000} s (fenceBudget)`,
   );
+  // A step that is not done by then fails, and the switchover is taken back; a takeover demotes nothing.
+  const fits = delay * 1000 <= options.stepMs;
+  const step = `switchoverDelay <= L_soft - R (${delay} s ${fits ? '<=' : '>'} ${options.stepMs / 1000} s)`;
+  results.push({
+    ...{ check: 'postgres-demotion', verdict: fits ? 'passed' : 'failed', advice: true },
+    sentence: fits
+      ? `${label}: its shutdown fits a step of a planned switchover: ${step}.`
+      : `${label}: its shutdown alone may outlast a step of a planned switchover, which is then taken back: ${step}. Lower switchoverDelay, or raise softLimit with hardLimit, ttl, wait and promise.`,
+  });
   const probes = isObject(object.spec?.probes) ? object.spec.probes : {};
   const liveness = isObject(probes.liveness) ? probes.liveness : {};
   const isolation = isObject(liveness.isolationCheck) ? liveness.isolationCheck.enabled : undefined;

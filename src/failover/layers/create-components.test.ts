@@ -32,7 +32,7 @@ function prometheus(answers: (query: string) => number | undefined): PrometheusC
 }
 
 function component(adapter: (typeof componentAdapters)[number], answers: (query: string) => number | undefined) {
-  const place = { group: 'orders', region: b, peer: a, fenceBudgetMs: 8000 };
+  const place = { group: 'orders', region: b, peer: a, fenceBudgetMs: 8000, stepMs: 8000 };
   const ports = {
     kubernetes: () => ({}) as KubernetesApi,
     prometheus: prometheus(answers),

@@ -32,6 +32,8 @@ export interface GroupPlace {
   peer: string;
   /** F, ms. */
   fenceBudgetMs: number;
+  /** What a step of a planned switchover is sure of, ms: a renewal is at most R old, and the step ends with L_soft. */
+  stepMs: number;
 }
 
 /** Longest time that may be declared as acceptable loss, seconds: a day; more is a backup, not a replica. */
@@ -121,9 +123,9 @@ function createEffects(component: FailoverComponent, place: GroupPlace, ports: L
   switch (adapter) {
     case 'CloudNativePG':
     case 'FerretDB': {
-      const { region, peer, fenceBudgetMs } = place;
+      const { region, peer, fenceBudgetMs, stepMs } = place;
       const where = { name, namespace: cluster?.namespace ?? '', cluster: cluster?.name ?? '' };
-      return createCloudNativePg({ ...where, region, peer, fenceBudgetMs }, ports.kubernetes());
+      return createCloudNativePg({ ...where, region, peer, fenceBudgetMs, stepMs }, ports.kubernetes());
     }
     case 'Strimzi':
       return createMirrorMaker(

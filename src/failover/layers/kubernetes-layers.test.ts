@@ -172,7 +172,10 @@ describeReal('the layers on a real Kubernetes API', findKubernetes, () => {
     await make('db-a', { self: a, primary: a, source: a, promotionToken: 'old-token' });
     await make('db-b', { self: b, primary: a, source: a });
     const of = (name: string, region: string, peer: string) =>
-      createCloudNativePg({ name: 'db', namespace: 'acme', cluster: name, region, peer, fenceBudgetMs: 8000 }, api);
+      createCloudNativePg(
+        { name: 'db', namespace: 'acme', cluster: name, region, peer, fenceBudgetMs: 8000, stepMs: 8000 },
+        api,
+      );
     const [one, two] = [of('db-a', a, b), of('db-b', b, a)];
     const replica = async (name: string) =>
       (await cluster.request<{ spec: { replica: Body } }>(`${clusters}/${name}`)).spec.replica;

@@ -1,5 +1,4 @@
 /** What the three layers have in common: the right to act, and what is said afterwards. */
-import type { Clock } from '../../clock.ts';
 import { CatalystError } from '../../errors.ts';
 import type { CallContext } from '../../integrations/contract.ts';
 import type { Json } from '../lease.ts';
@@ -93,21 +92,31 @@ export interface Component {
   close?(): Promise<void>;
 }
 
-/** Looks until `look` gives something. Throws TimedOut with its last words after `limitMs`. */
+/**
+ * Looks until `look` gives something, for as long as the step may take. Throws TimedOut with its last words when that is
+ * over, or after `limitMs`.
+ */
 export async function waitFor<T>(
   context: CallContext,
   what: string,
-  limitMs: number,
   everyMs: number,
   look: () => Promise<T | string>,
+  limitMs = Number.POSITIVE_INFINITY,
 ): Promise<Exclude<T, string>> {
-  const clock: Clock = context.clock;
+  const { clock, signal } = context;
   const started = clock.monotonic();
-  for (;;) {
-    const seen = await look();
-    if (typeof seen !== 'string') return seen as Exclude<T, string>;
-    if (clock.monotonic() - started >= limitMs)
-      throw new CatalystError('TimedOut', `${what}: not within ${limitMs / 1000} s; ${seen}`, { certain: false });
-    await clock.sleep(everyMs, context.signal);
+  let words = 'it was not looked at.';
+  try {
+    for (;;) {
+      const seen = await look();
+      if (typeof seen !== 'string') return seen as Exclude<T, string>;
+      words = seen;
+      if (clock.monotonic() - started >= limitMs) break;
+      await clock.sleep(everyMs, signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
+  const passed = Math.round((clock.monotonic() - started) / 1000);
+  throw new CatalystError('TimedOut', `${what}: not within ${passed} s; ${words}`, { certain: false });
 }

@@ -21,8 +21,6 @@ export interface MirrorOptions {
 const connectors = ['sourceConnector', 'checkpointConnector', 'heartbeatConnector'] as const;
 
 const lookEveryMs = 1_000;
-/** A connector stops with its next poll; Strimzi reconciles every two minutes at the latest. */
-const stopLimitMs = 150_000;
 
 type Effects = Pick<Component, 'position' | 'fence' | 'demote' | 'promote' | 'verify' | 'divergence' | 'checks'>;
 
@@ -53,7 +51,7 @@ export function createMirrorMaker({ namespace, mirror }: MirrorOptions, api: Kub
     promote: async (context, authority) => {
       liveEpoch(authority);
       await setState(context, authority, 'stopped');
-      await waitFor(context, `${label} to stop`, stopLimitMs, lookEveryMs, async () => {
+      await waitFor(context, `${label} to stop`, lookEveryMs, async () => {
         const running = notStopped(await read(context));
         return running ?? { done: true };
       });

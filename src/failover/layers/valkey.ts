@@ -61,7 +61,7 @@ export function createValkey(options: ValkeyOptions): Effects {
       const [host, port] = split(peerAddress);
       liveEpoch(authority);
       await here.send(context, ['FAILOVER', 'TO', host, port, 'TIMEOUT', String(failoverTimeoutMs)]);
-      await waitFor(context, `${label} to hand over`, swapLimitMs, lookEveryMs, async () => {
+      const handedOver = async () => {
         const { role, master_failover_state: phase } = await info(context);
         if (role === 'slave') return { done: true };
         if (phase === 'no-failover')
@@ -70,7 +70,8 @@ export function createValkey(options: ValkeyOptions): Effects {
             `${label} gave the handover up: its replica did not catch up in time.`,
           );
         return `it is ${role}, ${phase}`;
-      });
+      };
+      await waitFor(context, `${label} to hand over`, lookEveryMs, handedOver, swapLimitMs);
       return { sentence: `${label} handed over to ${peerAddress} with every write.`, handover: { planned: true } };
     },
 

@@ -8,6 +8,7 @@ import type { Log } from '../../telemetry/log.ts';
 import { verifier } from '../keys.ts';
 import type { PeerMessage } from '../protocol.ts';
 import { maxMessageAgeMs, maxMessageBytes, peerPath, readEnvelope, signatureHeader, signedBody } from './peer-wire.ts';
+import { type Answering, answerReadiness, readinessPath, type SignedAnswer } from './readiness.ts';
 
 export interface PeerDoorOptions {
   /** Our own region: messages for others are refused. */
@@ -17,11 +18,15 @@ export interface PeerDoorOptions {
   knows: (group: string, region: string) => boolean;
   /** Told each message once. Must not throw. */
   receive: (group: string, message: PeerMessage) => void;
+  /** Who is asked whether this region could take over at once. */
+  answering: Answering;
   clock: Clock;
   log: Log;
 }
 
 export interface PeerDoor {
+  /** Whether this region could take over at once, signed. Throws BadRequest, or NotFound. */
+  readiness(query: URLSearchParams): SignedAnswer;
   /** Hands a body on, or throws why not: TooLarge, InvalidBody, Unauthenticated, Forbidden, NotFound, Conflict for a replay. */
   accept(body: string, signature: string | undefined): void;
 }
@@ -38,6 +43,7 @@ export function createPeerDoor(options: PeerDoorOptions): PeerDoor {
     }
   };
   return {
+    readiness: (query) => answerReadiness(query, options.answering),
     accept(body, signature) {
       if (Buffer.byteLength(body) > maxMessageBytes) throw tooLarge();
       const envelope = readEnvelope(body);
@@ -94,7 +100,13 @@ export async function listenForPeers(
   const limits = { requestTimeout: requestLimitMs, headersTimeout: requestLimitMs, connectionsCheckingInterval: 1_000 };
   const handler = (request: IncomingMessage, response: ServerResponse) => {
     handle(door, request).then(
-      () => response.writeHead(204).end(),
+      (answer) => {
+        if (answer === undefined) response.writeHead(204).end();
+        else
+          response
+            .writeHead(200, { 'content-type': 'application/json', [signatureHeader]: answer.signature })
+            .end(answer.body);
+      },
       (error: unknown) => tellProblem(response, error, log),
     );
   };
@@ -116,9 +128,12 @@ export async function listenForPeers(
   };
 }
 
-async function handle(door: PeerDoor, request: IncomingMessage): Promise<void> {
+/** Resolves with what is answered; without anything where a message was taken. */
+async function handle(door: PeerDoor, request: IncomingMessage): Promise<SignedAnswer | undefined> {
   // Whoever asks for nothing is told the time, in the header every answer has.
-  if (request.url === peerPath && request.method === 'HEAD') return;
+  if (request.url === peerPath && request.method === 'HEAD') return undefined;
+  const asked = request.method === 'GET' ? URL.parse(request.url ?? '', 'http://peer') : null;
+  if (asked?.pathname === readinessPath) return door.readiness(asked.searchParams);
   if (request.url !== peerPath || request.method !== 'POST')
     throw new CatalystError('NotFound', `There is nothing here but POST ${peerPath}.`);
   if (Number(request.headers['content-length'] ?? 0) > maxMessageBytes) throw tooLarge();
@@ -132,6 +147,7 @@ async function handle(door: PeerDoor, request: IncomingMessage): Promise<void> {
   if (size > maxMessageBytes) throw tooLarge();
   const signature = request.headers[signatureHeader];
   door.accept(Buffer.concat(chunks).toString('utf8'), typeof signature === 'string' ? signature : undefined);
+  return undefined;
 }
 
 function tellProblem(response: ServerResponse, thrown: unknown, log: Log): void {

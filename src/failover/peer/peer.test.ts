@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Clock, systemClock } from '../../clock.ts';
 import { createLog } from '../../telemetry/log.ts';
-import { generateKey, signingKey } from '../keys.ts';
+import { generateKey, signingKey, verifier } from '../keys.ts';
 import type { PeerMessage } from '../protocol.ts';
+import type { Delay } from '../readiness-decision.ts';
 import { createPeerDoor, listenForPeers, type PeerDoor } from './door.ts';
 import { type Envelope, peerPath, signatureHeader, signedBody } from './peer-wire.ts';
+import { answerReadiness, readReadiness, type SignedAnswer } from './readiness.ts';
 import { createPeerSender } from './sender.ts';
 
 const keys = { fsn: generateKey(), hel: generateKey() };
@@ -26,6 +28,7 @@ describe('messages between controllers', () => {
       peers: [{ region: 'fsn', publicKey: keys.fsn.publicKey }],
       knows: (group, region) => group === 'shop' && region === 'fsn',
       receive: (group, message) => received.push([group, message]),
+      answering: { region: 'hel', sign: (text) => keyOf('hel').sign(text), delayOf: () => 'ready' },
       clock,
       log,
     });
@@ -35,7 +38,12 @@ describe('messages between controllers', () => {
 
   const url = () => `http://127.0.0.1:${server.port}`;
   const sender = (region: keyof typeof keys = 'fsn', to = 'hel') =>
-    createPeerSender({ region, peer: { region: to, url: url() }, key: async () => keyOf(region), clock: systemClock });
+    createPeerSender({
+      region,
+      peer: { region: to, url: url(), publicKey: keys.hel.publicKey },
+      key: async () => keyOf(region),
+      clock: systemClock,
+    });
   const envelope = (more: Partial<Envelope> = {}): string =>
     JSON.stringify({
       group: 'shop',
@@ -146,10 +154,37 @@ describe('messages between controllers', () => {
   test('a peer that cannot be reached is an error to the sender', async () => {
     const nobody = createPeerSender({
       region: 'fsn',
-      peer: { region: 'hel', url: 'http://127.0.0.1:1' },
+      peer: { region: 'hel', url: 'http://127.0.0.1:1', publicKey: keys.hel.publicKey },
       key: async () => keyOf('fsn'),
       clock: systemClock,
     });
     await assert.rejects(nobody.send('shop', request, limit()), /peer hel could not be reached/);
+  });
+
+  test('whether it could take over is believed only when the peer signed it, to this very question', async () => {
+    assert.equal(await sender().readiness('shop', 3, limit()), 'ready');
+    const stranger = createPeerSender({
+      ...{ region: 'fsn', key: async () => keyOf('fsn'), clock: systemClock },
+      peer: { region: 'hel', url: url(), publicKey: keys.fsn.publicKey },
+    });
+    await assert.rejects(stranger.readiness('shop', 3, limit()), { code: 'Unauthenticated' });
+    for (const query of ['', '?group=shop&epoch=3', '?group=shop&epoch=-1&nonce=a', `?nonce=${'a'.repeat(65)}`])
+      assert.equal((await fetch(`${url()}/v1/peer/readiness${query}`)).status, 400, query);
+
+    const question = { group: 'shop', epoch: 3, nonce: 'a' };
+    const answering = { region: 'hel', sign: (text: string) => keyOf('hel').sign(text) };
+    const wait = { waitMs: 12_000, sentence: 'hel has just started.' };
+    const answer = (delay: Delay | 'ready' | undefined) =>
+      answerReadiness(new URLSearchParams('group=shop&epoch=3&nonce=a'), { ...answering, delayOf: () => delay });
+    const read = (signed: SignedAnswer, about = question) =>
+      readReadiness(signed, about, 'hel', verifier(keys.hel.publicKey));
+    assert.deepEqual(read(answer(wait)), wait);
+    assert.deepEqual(read(answer({ ...wait, waitMs: undefined })), { ...wait, waitMs: undefined });
+    for (const other of [{ nonce: 'b' }, { epoch: 4 }, { group: 'orders' }])
+      assert.throws(() => read(answer(wait), { ...question, ...other }), { code: 'InvalidBody' });
+    assert.throws(() => read(answer({ ...wait, waitMs: 1e9 })), { code: 'InvalidBody' });
+    const { body, signature } = answer(wait);
+    assert.throws(() => read({ body: body.replace('12000', '1'), signature }), { code: 'Unauthenticated' });
+    assert.throws(() => answer(undefined), { code: 'NotFound' });
   });
 });
