@@ -45,7 +45,7 @@ export function createDatabasePorts(database: OpenDatabase, clock: Clock): Datab
     record: {
       read: (filter) => readRecord(db, filter),
       head: () => recordHead(db),
-      verify: (signal) => verifyChain(db, signal),
+      verify: (signal) => verifyChain(db, { signal }),
     },
     idempotencyKeys: createIdempotencyKeys(db, clock),
     health: {

@@ -308,3 +308,26 @@ test('who reads what not everybody may is noted before they have it', async () =
   await app.inject({ url: '/api/v1/record', headers: bearer('acme-viewer') });
   assert.deepEqual(noted, ['token/officer the record', 'token/acme-viewer deliveries that cannot be read']);
 });
+
+test('a stream ends with the session that opened it, and with no other', async () => {
+  const origin = await app.listen({ host: '127.0.0.1', port: 0 });
+  const leaving = await browserOf('user/mira', [{ role: 'sovereign-admin' }]);
+  const staying = await browserOf('user/jo', [acmeAdmin]);
+  const left = new AbortController();
+  const follow = ({ cookie }: Browser) =>
+    fetch(`${origin}/api/v1/stream`, { headers: { cookie }, signal: left.signal });
+  const [ending, other] = [await follow(leaving), await follow(staying)];
+  let stays = true;
+  const open = other.text().then(
+    () => {
+      stays = false;
+    },
+    () => {},
+  );
+  await leaving.call('POST', '/api/v1/session/end', { body: {} });
+  await clock.advance(15_000);
+  assert.match(await ending.text(), /event: ended\ndata: \{"sentence":"The session has ended/);
+  assert.ok(stays);
+  left.abort();
+  await open;
+});

@@ -7,6 +7,7 @@ import { CatalystError } from '../errors.ts';
 import type { Metrics } from '../telemetry/meter.ts';
 import { type Api, actorOf } from './fastify.ts';
 import type { Feed } from './feed.ts';
+import type { Session } from './session/session.ts';
 import type { Sessions } from './session/sessions.ts';
 import { withTimes } from './views.ts';
 
@@ -22,16 +23,44 @@ export interface StreamOptions {
   clock: Clock;
   metrics?: Metrics | undefined;
   /** Of browsers: a stream ends with the session that opened it. */
-  sessions?: Pick<Sessions, 'isOpen'> | undefined;
+  sessions?: Pick<Sessions, 'areOpen'> | undefined;
 }
 
+/** Why a stream ends that its client did not leave. */
+type End = 'stopping' | 'ended';
+
 export function streamRoutes(app: Api, { feed, clock, metrics, sessions }: StreamOptions): void {
-  const open = new Set<AbortController>();
+  /** The streams that are open, each with the session it was opened with. */
+  const open = new Map<AbortController, Session | undefined>();
+  const stopping = new AbortController();
+  let beating = false;
   metrics?.observe('streamClients', async () => [{ labels: {}, value: open.size }]);
   app.addHook('preClose', async () => {
-    for (const client of open) client.abort('stopping');
+    stopping.abort();
+    for (const client of open.keys()) client.abort('stopping' satisfies End);
     feed.stop();
   });
+
+  /** One heartbeat, and one look at the sessions, for all streams. */
+  async function beat(): Promise<void> {
+    beating = true;
+    while (open.size > 0) {
+      await clock.sleep(heartbeatMs, stopping.signal).catch(() => {});
+      if (stopping.signal.aborted) break;
+      // While the database is away nobody can tell, and nothing is sent either.
+      await endSessions().catch(() => {});
+      feed.nudge();
+    }
+    beating = false;
+  }
+
+  async function endSessions(): Promise<void> {
+    const asked = [...open].flatMap(([client, session]) => (session ? [{ client, session }] : []));
+    if (!sessions || asked.length === 0) return;
+    const areOpen = await sessions.areOpen(asked.map(({ session }) => session));
+    for (const [index, { client }] of asked.entries()) if (!areOpen[index]) client.abort('ended' satisfies End);
+  }
+
   app.get(
     '/api/v1/stream',
     {
@@ -55,14 +84,13 @@ export function streamRoutes(app: Api, { feed, clock, metrics, sessions }: Strea
       const start = startOf(request.headers['last-event-id'], request.query.after) ?? (await feed.head());
       reply.hijack();
       const client = new AbortController();
-      open.add(client);
+      open.set(client, request.session);
+      if (!beating) void beat();
       const { raw } = reply;
       raw.on('close', () => client.abort('gone'));
       raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...streamHeaders });
       try {
-        const { session } = request;
-        const isOver = async () => session !== undefined && !(await sessions?.isOpen(session));
-        await serve({ raw, feed, clock, organization, start, client, isOver });
+        await serve({ raw, feed, clock, organization, start, client });
       } finally {
         open.delete(client);
         raw.end();
@@ -96,57 +124,34 @@ interface Client {
   organization: string | undefined;
   start: number;
   client: AbortController;
-  /** Whether the session that opened the stream has ended. */
-  isOver(): Promise<boolean>;
 }
 
-async function serve({ raw, feed, clock, organization, start, client, isOver }: Client): Promise<void> {
-  let position = start;
-  let asked = clock.monotonic();
-  const { signal } = client;
-  raw.write(`retry: 2000\nid: ${position}\n\n`);
-  while (!signal.aborted) {
-    const entries = await nextEntries(feed, position, clock, signal);
-    if (signal.aborted) break;
-    if (clock.monotonic() - asked >= heartbeatMs) {
-      asked = clock.monotonic();
-      if (await isOver()) {
-        raw.write(lastEvent('ended', 'The session has ended; log in again.'));
-        return;
-      }
-    }
-    position = entries.at(-1)?.seq ?? position;
+async function serve({ raw, feed, clock, organization, start, client: { signal } }: Client): Promise<void> {
+  const follower = feed.follow(start);
+  signal.addEventListener('abort', follower.stop);
+  raw.write(`retry: 2000\nid: ${start}\n\n`);
+  for (;;) {
+    const entries = await follower.next();
+    if (!entries || signal.aborted) break;
     const visible = entries.filter((entry) => organization === undefined || entry.organization === organization);
     // An event without data is not shown to the client, but its id is kept: resuming skips what it may not see.
-    const text = `${visible.map(eventOf).join('')}${visible.at(-1)?.seq === position ? '' : `: heartbeat\nid: ${position}\n\n`}`;
-    if (!raw.write(text) && !(await drained(raw, clock, signal))) {
+    const { position } = follower;
+    const beat = visible.at(-1)?.seq === position ? '' : `: heartbeat\nid: ${position}\n\n`;
+    if (!raw.write(visible.map(eventOf).join('') + beat) && !(await drained(raw, clock, signal))) {
       if (!signal.aborted) raw.write(lastEvent('dropped', 'You read too slowly; resume with Last-Event-ID.'));
+      follower.stop();
       return;
     }
   }
-  if (signal.reason === 'stopping')
-    raw.write(lastEvent('stopping', 'The server is stopping; resume with Last-Event-ID.'));
-}
-
-/** What comes next, or nothing when it is time for a heartbeat. */
-async function nextEntries(
-  feed: Feed,
-  position: number,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<readonly RecordedEntry[]> {
-  const turn = new AbortController();
-  const either = AbortSignal.any([signal, turn.signal]);
-  try {
-    return await Promise.race([
-      feed.after(position, either).catch(() => []),
-      clock.sleep(heartbeatMs, either).then(
-        () => [],
-        () => [],
-      ),
-    ]);
-  } finally {
-    turn.abort();
+  switch (signal.reason as End | 'gone' | undefined) {
+    case 'stopping':
+      raw.write(lastEvent('stopping', 'The server is stopping; resume with Last-Event-ID.'));
+      return;
+    case 'ended':
+      raw.write(lastEvent('ended', 'The session has ended; log in again.'));
+      return;
+    case 'gone':
+    case undefined:
   }
 }
 
@@ -162,9 +167,16 @@ async function drained(raw: ServerResponse, clock: Clock, signal: AbortSignal): 
   return result;
 }
 
+/** Written once for all who follow, for as long as the entry is in memory. */
+const events = new WeakMap<RecordedEntry, string>();
+
 /** JSON writes CR and LF as escapes, so no data can end an event or begin another; kinds are a closed list of words. */
 function eventOf(entry: RecordedEntry): string {
-  return `id: ${entry.seq}\nevent: record\ndata: ${JSON.stringify(withTimes(entry, ['at']))}\n\n`;
+  const known = events.get(entry);
+  if (known !== undefined) return known;
+  const event = `id: ${entry.seq}\nevent: record\ndata: ${JSON.stringify(withTimes(entry, ['at']))}\n\n`;
+  events.set(entry, event);
+  return event;
 }
 
 function lastEvent(event: 'dropped' | 'stopping' | 'ended', sentence: string): string {

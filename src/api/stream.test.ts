@@ -135,16 +135,12 @@ test('followers share one loop, and each gets every entry once and in order, wha
         const ports = createFixture();
         const feed = new Feed(ports.ports.record, ports.ports.wakeup, systemClock, () => assert.fail());
         const total = bursts.reduce((sum, burst) => sum + burst, 0);
-        const signal = AbortSignal.timeout(5_000);
         const followers = starts.map(async (start) => {
           const from = Math.min(start, total);
-          let position = from;
+          const follower = feed.follow(from);
           const seen: number[] = [];
-          while (position < total) {
-            const entries = await feed.after(position, signal);
-            seen.push(...entries.map((entry) => entry.seq));
-            position = seen.at(-1) ?? position;
-          }
+          while (follower.position < total) seen.push(...((await follower.next()) ?? []).map((entry) => entry.seq));
+          follower.stop();
           assert.deepEqual(
             seen,
             Array.from({ length: total - from }, (_, i) => from + i + 1),
@@ -166,7 +162,7 @@ test('when the record cannot be read, the feed goes on as soon as it can', async
   const errors: unknown[] = [];
   const feed = new Feed(f.ports.record, f.ports.wakeup, clock, (error) => errors.push(error));
   f.record.failing = true;
-  const next = feed.after(0, AbortSignal.timeout(5_000));
+  const next = feed.follow(0).next();
   while (errors.length === 0) await new Promise((resolve) => setImmediate(resolve));
   f.record.failing = false;
   f.record.append({});
@@ -176,8 +172,48 @@ test('when the record cannot be read, the feed goes on as soon as it can', async
     if (f.record.reads > 3) break;
   }
   assert.deepEqual(
-    (await next).map((entry) => entry.seq),
+    (await next)?.map((entry) => entry.seq),
     [1],
   );
   feed.stop();
+});
+
+test('a follower is nudged without losing its place, and gets nothing more once it or the feed is stopped', async () => {
+  const feed = new Feed(f.ports.record, f.ports.wakeup, clock, () => assert.fail());
+  const [one, other] = [feed.follow(0), feed.follow(0)];
+  const nudged = one.next();
+  await new Promise((resolve) => setImmediate(resolve));
+  feed.nudge();
+  assert.deepEqual(await nudged, []);
+  f.record.append({});
+  assert.deepEqual(
+    (await one.next())?.map((entry) => entry.seq),
+    [1],
+  );
+  assert.equal(one.position, 1);
+  const last = one.next();
+  one.stop();
+  assert.equal(await last, undefined);
+  assert.equal((await other.next())?.length, 1);
+  feed.stop();
+  assert.equal(await other.next(), undefined);
+});
+
+test('however many follow, an entry is read once and written once', async () => {
+  const followers = await Promise.all(Array.from({ length: 20 }, () => follow('/api/v1/stream', 'root')));
+  await Promise.all(followers.map((one) => one.sees(/retry/)));
+  const before = f.record.reads;
+  let written = 0;
+  f.record.append({
+    data: {
+      toJSON: () => {
+        written += 1;
+        return { seen: true };
+      },
+    } as never,
+  });
+  const atAppending = written;
+  await Promise.all(followers.map((one) => one.sees(/"seen":true/)));
+  assert.equal(written - atAppending, 1);
+  assert.ok(f.record.reads - before <= 2, `${f.record.reads - before} reads`);
 });

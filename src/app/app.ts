@@ -292,7 +292,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         },
       }),
     ];
-    const recordCheck = createRecordCheck(db, log);
+    const recordCheck = createRecordCheck(db, clock, log);
     loops.push(startLoop({ ...everyLoop, name: 'record', every: 3_600_000, round: recordCheck.round }));
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
     life.onStop('record check', () => recordCheck.stop());

@@ -1,10 +1,13 @@
 /** Looks through the whole record now and then, so that a change of it does not wait for somebody to ask. */
 import { verifyChain } from '../audit/record-store.ts';
+import type { Clock } from '../clock.ts';
 import type { Database } from '../database/tables.ts';
 import type { Log } from '../telemetry/log.ts';
 
-/** A million entries take a minute or two. */
+/** A million entries take some minutes. */
 const limitMs = 30 * 60_000;
+/** Rests for so many times as long as it works: nobody waits for it, and people read meanwhile. */
+const restShare = 4;
 
 export interface RecordCheck {
   /** One look; nothing more to do at once. */
@@ -15,15 +18,21 @@ export interface RecordCheck {
   stop(): void;
 }
 
-export function createRecordCheck(db: Database, log: Pick<Log, 'error'>): RecordCheck {
+export function createRecordCheck(db: Database, clock: Clock, log: Pick<Log, 'error'>): RecordCheck {
   const stopping = new AbortController();
   let broken = false;
   return {
     isBroken: () => broken,
     stop: () => stopping.abort(),
     round: async () => {
+      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(limitMs)]);
+      let rested = clock.monotonic();
+      const rest = async () => {
+        await clock.sleep(restShare * (clock.monotonic() - rested), signal);
+        rested = clock.monotonic();
+      };
       try {
-        const verdict = await verifyChain(db, AbortSignal.any([stopping.signal, AbortSignal.timeout(limitMs)]));
+        const verdict = await verifyChain(db, { signal, rest });
         broken = !verdict.intact;
         if (!verdict.intact) log.error({ brokenAt: verdict.brokenAt }, `the record is broken: ${verdict.sentence}`);
       } catch (error) {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { VirtualClock } from '../clock.ts';
 import { remembered } from './remembered.ts';
 
-test('asked once for all who ask meanwhile, again when its time is over, and again after an error', async () => {
+test('asked once for all who ask meanwhile, and again after an error', async () => {
   const clock = new VirtualClock();
   let asked = 0;
   let fails = false;
@@ -15,10 +16,36 @@ test('asked once for all who ask meanwhile, again when its time is over, and aga
   assert.deepEqual(await Promise.all([ask(1), ask(1), ask(2)]), [11, 11, 22]);
   await clock.advance(9_999);
   assert.equal(await ask(1), 11);
-  await clock.advance(1);
-  assert.equal(await ask(1), 13);
   fails = true;
   await assert.rejects(ask(3), /away/);
   fails = false;
-  assert.equal(await ask(3), 35);
+  assert.equal(await ask(3), 34);
+});
+
+test('when its time is over nobody waits for the next answer, and an old one is given no longer than twice its time', async () => {
+  const clock = new VirtualClock();
+  const answers: PromiseWithResolvers<string>[] = [];
+  const ask = remembered(clock, 10_000, String, (_: number) => {
+    const next = Promise.withResolvers<string>();
+    answers.push(next);
+    return next.promise;
+  });
+  const first = ask(1);
+  answers[0]?.resolve('first');
+  assert.equal(await first, 'first');
+  await clock.advance(10_000);
+  assert.deepEqual(await Promise.all([ask(1), ask(1)]), ['first', 'first']);
+  assert.equal(answers.length, 2, 'asked once by those two');
+  answers[1]?.reject(new Error('away'));
+  await turn();
+  assert.equal(await ask(1), 'first', 'an answer that stands is not lost to an error');
+  assert.equal(answers.length, 3, 'and the next who asks tries again');
+  answers[2]?.resolve('second');
+  await turn();
+  assert.equal(await ask(1), 'second');
+  await clock.advance(20_000);
+  const late = ask(1);
+  answers[3]?.resolve('third');
+  assert.equal(await late, 'third');
+  assert.equal(answers.length, 4);
 });

@@ -79,11 +79,14 @@ export async function recordHead(db: Queryable): Promise<number> {
 
 /** Entries in order. */
 export async function readRecord(db: Queryable, filter: RecordFilter): Promise<RecordedEntry[]> {
-  return (await readRows(db, filter)).map(({ dataText, ...entry }) => entry);
+  return (await readRows(db, filter)).map(({ dataText, ...entry }) => ({
+    ...entry,
+    data: JSON.parse(dataText) as Json,
+  }));
 }
 
 /** An entry with its data exactly as it was hashed. */
-type RecordRow = RecordedEntry & { dataText: string };
+type RecordRow = Omit<RecordedEntry, 'data'> & { dataText: string };
 
 async function readRows(db: Queryable, filter: RecordFilter): Promise<RecordRow[]> {
   let query = db
@@ -119,7 +122,6 @@ async function readRows(db: Queryable, filter: RecordFilter): Promise<RecordRow[
     incidentId: row.incident_id ?? undefined,
     runId: row.run_id ?? undefined,
     sentence: row.sentence,
-    data: JSON.parse(row.data_text) as Json,
     previousHash: row.previous_hash,
     hash: row.hash,
     dataText: row.data_text,
@@ -130,22 +132,32 @@ export type ChainVerdict =
   | { intact: true; entries: number; head: string }
   | { intact: false; entries: number; brokenAt: number; sentence: string };
 
-/** Reads the whole record and recomputes every hash. */
-export async function verifyChain(db: Queryable, signal?: AbortSignal): Promise<ChainVerdict> {
+/** Entries hashed in one go, while which nothing else is done: some milliseconds. */
+const verifiedAtOnce = 200;
+
+/**
+ * Reads the whole record and recomputes every hash.
+ * @param rest waited for now and then, by who has more time than the machine
+ */
+export async function verifyChain(
+  db: Queryable,
+  { signal, rest }: { signal?: AbortSignal; rest?: () => Promise<void> } = {},
+): Promise<ChainVerdict> {
   // Before the entries: those that are appended while they are read lie beyond this head.
   const head = await db.selectFrom('record_head').select(['seq', 'hash']).executeTakeFirstOrThrow();
   let previousHash = '0'.repeat(64);
   let expected = 1;
   for (;;) {
     signal?.throwIfAborted();
-    const page = await readRows(db, { after: expected - 1, limit: 1000 });
+    const page = await readRows(db, { after: expected - 1, limit: verifiedAtOnce });
     for (const entry of page) {
       const broken = entry.seq !== expected ? `Entry ${expected} is missing.` : verdictOn(entry, previousHash);
       if (broken) return { intact: false, entries: expected - 1, brokenAt: expected, sentence: broken };
       previousHash = entry.hash;
       expected += 1;
     }
-    if (page.length < 1000) break;
+    if (page.length < verifiedAtOnce) break;
+    await rest?.();
   }
   if (head.seq > expected - 1) {
     return {

@@ -74,7 +74,12 @@ export interface RecordedEntry extends RecordEntry {
 }
 
 /** SHA-256 (hex) over the previous hash and every field, each with its length, so that no two entries read the same. */
-export function hashEntry(previousHash: string, seq: number, entry: RecordEntry, dataText: string): string {
+export function hashEntry(
+  previousHash: string,
+  seq: number,
+  entry: Omit<RecordEntry, 'data'>,
+  dataText: string,
+): string {
   const hash = createHash('sha256');
   const fields = [
     previousHash,

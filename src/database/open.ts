@@ -14,6 +14,7 @@ import * as sessions from './migrations/0002-sessions.ts';
 import * as escalation from './migrations/0003-escalation.ts';
 import * as incidents from './migrations/0004-incidents.ts';
 import * as onCall from './migrations/0005-on-call.ts';
+import * as reading from './migrations/0006-reading.ts';
 import type { Database, Tables } from './tables.ts';
 
 /** Migrations in order. A released one is never edited. */
@@ -23,6 +24,7 @@ const migrations: Record<string, Migration> = {
   '0003-escalation': escalation,
   '0004-incidents': incidents,
   '0005-on-call': onCall,
+  '0006-reading': reading,
 };
 
 export type DatabaseLocation =
@@ -81,6 +83,8 @@ async function connectPostgres(location: { url: string; poolSize?: number }): Pr
       statement_timeout: statementTimeoutMs,
       idle_in_transaction_session_timeout: statementTimeoutMs,
       application_name: 'catalyst-sre',
+      // Compiling a query takes longer than our largest one runs.
+      options: '-c jit=off',
       types,
     });
     // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.

@@ -23,26 +23,49 @@ export interface TypeQuestion {
 export const endedByItself = sql<boolean>`(i.resolved_how = 'Checked' AND i.acknowledged_at IS NULL)`;
 /** Merged incidents and false alarms are no incidents of their own. */
 export const counts = sql<boolean>`(i.resolved_how IS NULL OR i.resolved_how NOT IN ('Merged', 'FalseAlarm'))`;
-const runActed = sql<boolean>`EXISTS (SELECT 1 FROM run r WHERE r.incident_id = i.id AND r.acted_at IS NOT NULL)`;
+/**
+ * Where runs acted since `from`: a row for each incident and runbook, with whether one has ended and whether one fixed it.
+ * A run is made after its incident was opened, so that those of incidents since then are all among them. Everything it
+ * reads stands in the index `run_acted`.
+ */
+export function actedSince(from: string) {
+  return sql`
+    /* Its end is what gives a run a reason. */
+    SELECT r.incident_id, r.runbook, bool_or(r.reason IS NOT NULL) AS ended,
+      coalesce(bool_or(r.reason = 'Verified'), false) AS verified
+    FROM run r
+    WHERE r.acted_at IS NOT NULL AND r.created_at >= ${from}::timestamptz AND r.incident_id IS NOT NULL
+    GROUP BY r.incident_id, r.runbook`;
+}
 
 export async function readTypeHistory(db: Queryable, question: TypeQuestion): Promise<TypeHistory> {
   const { type, organization = null, since } = question;
   const from = new Date(since).toISOString();
-  const mine = sql`i.type = ${type} AND i.opened_at >= ${from}::timestamptz AND ${counts}
-    AND (${organization}::text IS NULL OR i.organization = ${organization})`;
-  const untouched = await sql<{ untouched: number; ended: number }>`
-    SELECT count(*)::int AS untouched, count(*) FILTER (WHERE ${endedByItself})::int AS ended
-    FROM incident i WHERE ${mine} AND i.state = 'Resolved' AND NOT ${runActed}`.execute(db);
-  const runbooks = await sql<{ runbook: string; acted: number; fixed: number }>`
-    SELECT r.runbook, count(DISTINCT i.id)::int AS acted,
-      count(DISTINCT i.id) FILTER (WHERE r.reason = 'Verified')::int AS fixed
-    FROM incident i JOIN run r ON r.incident_id = i.id
-    WHERE ${mine} AND r.acted_at IS NOT NULL AND r.state = 'Ended'
-    GROUP BY r.runbook`.execute(db);
+  const { rows } = await sql<{
+    runbook: string | null;
+    acted: number;
+    fixed: number;
+    untouched: number;
+    ended: number;
+  }>`
+    WITH acted AS (${actedSince(from)})
+    SELECT acted.runbook, count(*) FILTER (WHERE acted.ended)::int AS acted,
+      count(*) FILTER (WHERE acted.verified)::int AS fixed,
+      count(*) FILTER (WHERE i.state = 'Resolved')::int AS untouched,
+      count(*) FILTER (WHERE ${endedByItself} AND i.state = 'Resolved')::int AS ended
+    FROM incident i LEFT JOIN acted ON acted.incident_id = i.id
+    WHERE i.type = ${type} AND i.opened_at >= ${from}::timestamptz AND ${counts}
+      AND (${organization}::text IS NULL OR i.organization = ${organization})
+    GROUP BY acted.runbook`.execute(db);
+  const alone = rows.find(({ runbook }) => runbook === null);
   return {
-    untouched: untouched.rows[0]?.untouched ?? 0,
-    endedByThemselves: untouched.rows[0]?.ended ?? 0,
-    runbooks: new Map(runbooks.rows.map(({ runbook, acted, fixed }) => [runbook, { acted, fixed }])),
+    untouched: alone?.untouched ?? 0,
+    endedByThemselves: alone?.ended ?? 0,
+    runbooks: new Map(
+      rows.flatMap(({ runbook, acted, fixed }) =>
+        runbook === null || acted === 0 ? [] : [[runbook, { acted, fixed }] as const],
+      ),
+    ),
   };
 }
 
@@ -77,8 +100,9 @@ export async function readLastRuns(
   }>`
     SELECT r.* FROM unnest(${[...runbooks]}::text[]) AS wanted(name) CROSS JOIN LATERAL (
       SELECT runbook, id, state, outcome, reason, sentence, created_at, acted_at, ended_at FROM run
-      WHERE runbook = wanted.name AND (${organization}::text IS NULL OR organization = ${organization})
-      ORDER BY id DESC LIMIT ${each}
+      /* As a range of one: so its index alone gives the order, and rows of other runbooks are not passed over. */
+      WHERE runbook BETWEEN wanted.name AND wanted.name AND (${organization}::text IS NULL OR organization = ${organization})
+      ORDER BY runbook, id DESC LIMIT ${each}
     ) r ORDER BY r.id DESC`.execute(db);
   const byRunbook = new Map<string, PastRun[]>(runbooks.map((name) => [name, []]));
   for (const row of rows)

@@ -141,6 +141,8 @@ export async function listRuns(
   if (request.after !== undefined) query = query.where('id', '<', request.after);
   if (request.organization !== undefined) query = query.where('organization', '=', request.organization);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  // Says the same to people, and names the index to the planner.
+  if (filter.state !== undefined && filter.state !== 'Ended') query = query.where('ended_at', 'is', null);
   if (filter.outcome !== undefined) query = query.where('outcome', '=', filter.outcome as never);
   if (filter.runbook !== undefined) query = query.where('runbook', '=', filter.runbook);
   if (filter.incidentId !== undefined) query = query.where('id', 'in', runsShownWith(filter.incidentId));

@@ -2,10 +2,10 @@
  * How incidents went, in figures: SQL only. Every figure counts the incidents opened within the window, without those
  * that were merged into another or were a false alarm (`effectiveness-queries.ts`).
  */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Queryable } from '../database/tables.ts';
 import { type Share, shareOf } from '../incident/share.ts';
-import { counts, endedByItself } from './effectiveness-queries.ts';
+import { actedSince, counts, endedByItself } from './effectiveness-queries.ts';
 
 export const statisticsBy = ['type', 'runbook', 'organization'] as const;
 export type StatisticsBy = (typeof statisticsBy)[number];
@@ -50,17 +50,16 @@ export interface Statistics {
 }
 
 export async function readStatistics(db: Queryable, question: StatisticsQuestion): Promise<Statistics> {
-  const total = await rowsOf(db, question, undefined);
-  const items = await rowsOf(db, question, question.by);
-  const [all] = total;
-  if (!all) throw new Error('An aggregate without groups has one row.');
-  return {
-    total: figuresOf(all),
-    items: items.map((row) => ({ key: row.key ?? undefined, ...figuresOf(row) })),
-  };
+  const rows = await rowsOf(db, question);
+  const total = rows.find(({ of_all }) => of_all);
+  if (!total) throw new Error('An aggregate without groups has one row.');
+  const items = rows.filter(({ of_all }) => !of_all);
+  return { total: figuresOf(total), items: items.map((row) => ({ key: row.key ?? undefined, ...figuresOf(row) })) };
 }
 
 interface Row {
+  /** The row over all incidents. */
+  of_all: boolean;
   key: string | null;
   incidents: number;
   acknowledged: number;
@@ -76,48 +75,45 @@ interface Row {
   healed: number;
 }
 
-/** Seconds between two moments; a clock that was set back makes none negative. */
-const seconds = (from: string, to: string) => `greatest(0, extract(epoch FROM i.${to} - i.${from}))::float8`;
-const acknowledge = sql.raw(seconds('opened_at', 'acknowledged_at'));
-const resolve = sql.raw(seconds('opened_at', 'resolved_at'));
+/** Seconds between two moments; a clock that was set back makes none negative. `date_part` is not numeric, and so is fast. */
+const seconds = (from: string, to: string) =>
+  sql.raw(`CASE WHEN i.${to} IS NOT NULL THEN greatest(0, date_part('epoch', i.${to} - i.${from})) END`);
 
-async function rowsOf(db: Queryable, question: StatisticsQuestion, by: StatisticsBy | undefined): Promise<Row[]> {
-  const { from, to, organization = null, limit } = question;
+/** One statement, so that the total and the rows are of one moment. */
+async function rowsOf(db: Queryable, question: StatisticsQuestion): Promise<Row[]> {
+  const { by, from, to, organization = null, limit } = question;
   // Of a reopened incident that is open, an earlier end does not count; of one that is over, the last does.
   const over = sql`i.state = 'Resolved'`;
   const inTime = sql`least(coalesce(i.acknowledged_at, i.resolved_at), coalesce(i.resolved_at, i.acknowledged_at)) <= i.respond_by`;
+  const figures = (fixed: RawBuilder<unknown>) => sql`count(*)::int AS incidents,
+      count(acknowledge)::int AS acknowledged, avg(acknowledge) AS acknowledge_mean,
+      percentile_cont(0.5) WITHIN GROUP (ORDER BY acknowledge) AS acknowledge_median,
+      count(resolve)::int AS resolved, avg(resolve) AS resolve_mean,
+      percentile_cont(0.5) WITHIN GROUP (ORDER BY resolve) AS resolve_median,
+      count(*) FILTER (WHERE in_time)::int AS in_time, count(*) FILTER (WHERE answerable)::int AS answerable,
+      count(*) FILTER (WHERE ${fixed})::int AS fixed, count(*) FILTER (WHERE untouched)::int AS untouched,
+      count(*) FILTER (WHERE healed)::int AS healed`;
   const { rows } = await sql<Row>`
-    WITH acted AS (
-      SELECT r.incident_id, r.runbook, bool_or(r.reason = 'Verified') AS verified
-      FROM run r WHERE r.acted_at IS NOT NULL AND r.incident_id IS NOT NULL AND r.state = 'Ended'
-        AND r.created_at >= ${iso(from)}::timestamptz
-      GROUP BY r.incident_id, r.runbook
-    ), i AS (
-      SELECT i.*, EXISTS (SELECT 1 FROM acted WHERE acted.incident_id = i.id) AS touched
-      FROM incident i
+    WITH acted AS (${actedSince(iso(from))}), i AS MATERIALIZED (
+      SELECT i.id, i.type, i.organization, ${seconds('opened_at', 'acknowledged_at')} AS acknowledge,
+        CASE WHEN ${over} THEN ${seconds('opened_at', 'resolved_at')} END AS resolve, ${inTime} AS in_time,
+        ${inTime} OR i.respond_by < ${iso(to)}::timestamptz AS answerable, i.resolved_how = 'Verified' AS fixed,
+        ${over} AND touched.incident_id IS NULL AS untouched,
+        ${endedByItself} AND touched.incident_id IS NULL AS healed
+      FROM incident i LEFT JOIN (SELECT DISTINCT incident_id FROM acted) touched ON touched.incident_id = i.id
       WHERE i.opened_at >= ${iso(from)}::timestamptz AND i.opened_at < ${iso(to)}::timestamptz AND ${counts}
         AND (${organization}::text IS NULL OR i.organization = ${organization})
     )
-    SELECT ${keyOf(by)} AS key, count(*)::int AS incidents,
-      count(i.acknowledged_at)::int AS acknowledged,
-      avg(${acknowledge}) FILTER (WHERE i.acknowledged_at IS NOT NULL) AS acknowledge_mean,
-      percentile_cont(0.5) WITHIN GROUP (ORDER BY ${acknowledge}) FILTER (WHERE i.acknowledged_at IS NOT NULL)
-        AS acknowledge_median,
-      count(*) FILTER (WHERE ${over})::int AS resolved,
-      avg(${resolve}) FILTER (WHERE ${over}) AS resolve_mean,
-      percentile_cont(0.5) WITHIN GROUP (ORDER BY ${resolve}) FILTER (WHERE ${over}) AS resolve_median,
-      count(*) FILTER (WHERE ${inTime})::int AS in_time,
-      count(*) FILTER (WHERE ${inTime} OR i.respond_by < ${iso(to)}::timestamptz)::int AS answerable,
-      count(*) FILTER (WHERE i.resolved_how = 'Verified' AND ${by === 'runbook' ? sql`acted.verified` : sql`true`})::int
-        AS fixed,
-      count(*) FILTER (WHERE ${over} AND NOT i.touched)::int AS untouched,
-      count(*) FILTER (WHERE ${endedByItself} AND NOT i.touched)::int AS healed
-    FROM i ${by === 'runbook' ? sql`JOIN acted ON acted.incident_id = i.id` : sql``}
-    ${by === undefined ? sql`` : sql`GROUP BY 1 ORDER BY incidents DESC, key LIMIT ${limit}`}`.execute(db);
+    SELECT true AS of_all, NULL AS key, ${figures(sql`fixed`)} FROM i
+    UNION ALL (
+      SELECT false, ${keyOf(by)} AS key, ${figures(by === 'runbook' ? sql`fixed AND acted.verified` : sql`fixed`)}
+      FROM i ${by === 'runbook' ? sql`JOIN acted ON acted.incident_id = i.id AND acted.ended` : sql``}
+      GROUP BY 2 ORDER BY incidents DESC, key LIMIT ${limit}
+    )`.execute(db);
   return rows;
 }
 
-function keyOf(by: StatisticsBy | undefined) {
+function keyOf(by: StatisticsBy) {
   switch (by) {
     case 'type':
       return sql`i.type`;
@@ -125,8 +121,6 @@ function keyOf(by: StatisticsBy | undefined) {
       return sql`acted.runbook`;
     case 'organization':
       return sql`i.organization`;
-    case undefined:
-      return sql`NULL::text`;
   }
 }
 

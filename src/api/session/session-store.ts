@@ -1,4 +1,5 @@
 /** Sessions and what leads to one, in SQL. What a browser or a link holds is never stored, only its hash. */
+import { sql } from 'kysely';
 import type { Database, Queryable } from '../../database/tables.ts';
 import type { Grant, Session } from './session.ts';
 
@@ -34,6 +35,19 @@ export async function findSession(db: Queryable, id: string): Promise<Session | 
       expiresAt: row.expires_at.getTime(),
     }
   );
+}
+
+/** Of these sessions those that are there, by id: which grant counts, and until when they last, milliseconds since the epoch. */
+export async function findSessions(
+  db: Queryable,
+  ids: readonly string[],
+): Promise<Map<string, Pick<Session, 'active' | 'expiresAt'>>> {
+  const rows = await db
+    .selectFrom('session')
+    .select(['id', 'active', 'expires_at'])
+    .where('id', '=', sql<string>`ANY(${[...ids]}::text[])`)
+    .execute();
+  return new Map(rows.map(({ id, active, expires_at }) => [id, { active, expiresAt: expires_at.getTime() }]));
 }
 
 export async function touchSession(db: Queryable, id: string, now: number): Promise<void> {

@@ -11,6 +11,7 @@ import {
   activateGrant,
   deleteSession,
   findSession,
+  findSessions,
   insertSession,
   insertTicket,
   takeTicket,
@@ -45,8 +46,8 @@ export interface Sessions {
   }): Promise<{ session: Session; secret: string }>;
   /** The session the cookie stands for, unless it has ended. */
   find(secret: string): Promise<Session | undefined>;
-  /** True while the session has neither been ended nor run out, and its role is still the same. */
-  isOpen(session: Pick<Session, 'id' | 'active'>): Promise<boolean>;
+  /** For each, whether it has neither been ended nor run out, and its role is still the same. */
+  areOpen(sessions: readonly Pick<Session, 'id' | 'active'>[]): Promise<boolean[]>;
   /** Takes another of the person's roles. Throws Forbidden for one they do not have. */
   become(session: Session, grant: Grant): Promise<Session>;
   end(session: Session): Promise<void>;
@@ -102,10 +103,14 @@ export function createSessions({ db, clock, sessionFor, idleFor }: SessionsPorts
       if (now - session.lastSeenAt >= touchEvery) await touchSession(db, session.id, now);
       return session;
     },
-    async isOpen({ id, active }) {
-      const session = await findSession(db, id);
-      // Whoever follows the stream is using the session, though no request of theirs shows it.
-      return session !== undefined && session.active === active && clock.now() < session.expiresAt;
+    async areOpen(asked) {
+      const found = await findSessions(db, [...new Set(asked.map(({ id }) => id))]);
+      const now = clock.now();
+      return asked.map(({ id, active }) => {
+        const session = found.get(id);
+        // Whoever follows the stream is using the session, though no request of theirs shows it.
+        return session !== undefined && session.active === active && now < session.expiresAt;
+      });
     },
     async become(session, grant) {
       const active = session.grants.findIndex((g) => g.role === grant.role && g.organization === grant.organization);
