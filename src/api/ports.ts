@@ -373,7 +373,7 @@ export interface DrillRun {
 }
 /** Faults that can be put into the world on purpose; only where the server was started with --drills. */
 export interface Drills {
-  list(): readonly { name: string; description: string; last?: DrillRun | undefined }[];
+  list(): readonly { name: string; title: string; description: string; last?: DrillRun | undefined }[];
   /** Throws NotFound, and InvalidState while a drill is running. */
   start(name: string, actor: Actor): DrillRun;
 }
