@@ -1,5 +1,5 @@
 /** How states look: a tone and a shape each, so that none is told by colour alone. */
-import type { Incident, Run, Slo } from './server/api-types.ts';
+import type { DrillRun, Incident, Run, Slo } from './server/api-types.ts';
 
 export type Tone = 'bad' | 'warn' | 'good' | 'accent' | 'plain';
 /** Shapes of `ui/Badge.svelte`. */
@@ -37,6 +37,12 @@ export const sloLooks: Record<Slo['state'], Look> = {
   Burning: { tone: 'warn', shape: 'triangle', word: 'Burning' },
   Exhausted: { tone: 'bad', shape: 'cross', word: 'Exhausted' },
   NoData: { tone: 'plain', shape: 'ring', word: 'No data' },
+};
+
+export const drillLooks: Record<DrillRun['state'], Look> = {
+  Running: { tone: 'accent', shape: 'play', word: 'Running' },
+  Passed: { tone: 'good', shape: 'tick', word: 'Passed' },
+  Failed: { tone: 'bad', shape: 'cross', word: 'Failed' },
 };
 
 /** A share as people say it: `99.95 %`; no more digits than tell it from its neighbours. */

@@ -276,7 +276,9 @@ function exampleIncidentRunbooks(type: string): IncidentRunbooks {
 function exampleDrills(): Drills {
   let last: DrillRun | undefined;
   return {
-    list: () => [{ name: 'openbao-sealed', description: 'OpenBao restarts sealed.', last }],
+    list: () => [
+      { name: 'openbao-sealed', title: 'OpenBao restarts sealed', description: 'OpenBao restarts sealed.', last },
+    ],
     start: (name, actor) => {
       if (name !== 'openbao-sealed') throw new CatalystError('NotFound', `There is no drill ${name}.`);
       const run = {

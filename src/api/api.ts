@@ -122,7 +122,6 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
     if (options.login) sessionRoutes(scope, options.login);
     healthRoutes(scope, ports.health, {
       version: options.version,
-      clock: options.clock,
       metrics: options.metrics,
       metricsNeedToken: options.metricsNeedToken ?? false,
     });

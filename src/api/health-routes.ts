@@ -1,7 +1,5 @@
 /** Whether it lives, whether it is ready, what it measures, what it offers, and who is asking. */
 import Type from 'typebox';
-import type { Clock } from '../clock.ts';
-import { messageOf } from '../errors.ts';
 import { type Metrics, metricsContentType } from '../telemetry/meter.ts';
 import { rolePermissions } from './access.ts';
 import { type Api, actorOf, answers } from './fastify.ts';
@@ -9,12 +7,8 @@ import { type OpenApiDocument, openApiDocument } from './openapi.ts';
 import type { Health } from './ports.ts';
 import { Readiness, Whoami } from './views.ts';
 
-/** Kubernetes gives a probe 1 s by default; slower is not ready. */
-const readyLimitMs = 900;
-
 export interface HealthOptions {
   version: string;
-  clock: Clock;
   metrics?: Metrics | undefined;
   /** True when /metrics asks for a token. */
   metricsNeedToken: boolean;
@@ -47,7 +41,7 @@ export function healthRoutes(app: Api, health: Health, options: HealthOptions): 
       },
     },
     async (_request, reply) => {
-      const answer = await readiness(health, options.clock);
+      const answer = await health.check();
       return reply.code(answer.ready ? 200 : 503).send(answer);
     },
   );
@@ -83,20 +77,4 @@ export function healthRoutes(app: Api, health: Health, options: HealthOptions): 
     document ??= openApiDocument(app);
     return document;
   });
-}
-
-async function readiness(health: Health, clock: Clock) {
-  const limit = new AbortController();
-  try {
-    return await Promise.race([
-      health.check(limit.signal),
-      clock.sleep(readyLimitMs, limit.signal).then(() => {
-        throw new Error(`No answer within ${readyLimitMs} ms.`);
-      }),
-    ]);
-  } catch (error) {
-    return { ready: false, checks: [{ name: 'readiness', healthy: false, sentence: messageOf(error) }] };
-  } finally {
-    limit.abort(new Error('The answer was given.'));
-  }
 }

@@ -373,7 +373,7 @@ export interface DrillRun {
 }
 /** Faults that can be put into the world on purpose; only where the server was started with --drills. */
 export interface Drills {
-  list(): readonly { name: string; description: string; last?: DrillRun | undefined }[];
+  list(): readonly { name: string; title: string; description: string; last?: DrillRun | undefined }[];
   /** Throws NotFound, and InvalidState while a drill is running. */
   start(name: string, actor: Actor): DrillRun;
 }
@@ -401,8 +401,8 @@ export interface HealthCheck {
   sentence: string;
 }
 export interface Health {
-  /** What must work to take alerts: the database above all. */
-  check(signal: AbortSignal): Promise<{ ready: boolean; checks: HealthCheck[] }>;
+  /** What must work to take alerts: the database above all. Never rejects, and answers within a second. */
+  check(): Promise<{ ready: boolean; checks: HealthCheck[] }>;
 }
 
 /** Answers that were given, by the key the caller chose. */

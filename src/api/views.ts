@@ -323,6 +323,7 @@ export const RunbookExplanation = Type.Object(
 export const Drill = Type.Object(
   {
     name: text('Its name.'),
+    title: text('What goes wrong, in few words.'),
     description: text('What it breaks, and which alert follows.'),
     state: maybe(words(['Running', 'Passed', 'Failed'] as const, 'How it went last; absent when it never ran.')),
   },

@@ -327,7 +327,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         catalog,
         wakeup,
         health: {
-          check: (signal) => checkHealth(healthPorts, signal),
+          check: () => checkHealth(healthPorts),
         },
       },
       {

@@ -10,10 +10,11 @@ import type { Database } from '../database/tables.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { type DrillStage, watchDrill } from './drill-watch.ts';
 
-export function drills(): { name: string; description: string }[] {
-  return Object.entries(FAULTS).map(([name, { title, section, alert }]) => ({
+export function drills(): { name: string; title: string; description: string }[] {
+  return Object.entries(FAULTS).map(([name, { title, section, alert, breaks }]) => ({
     name,
-    description: `${title}: ${alert} (handbook ${section})`,
+    title,
+    description: `${breaks} ${alert} follows (handbook ${section}).`,
   }));
 }
 

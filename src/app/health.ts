@@ -1,7 +1,7 @@
-import type { HealthCheck } from '../api/ports.ts';
+import type { Health, HealthCheck } from '../api/ports.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { type OnCallSchedule, onCallScheduleKind } from '../catalog/kinds/on-call-schedule.ts';
-import type { Clock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import { messageOf } from '../errors.ts';
 import type { Integration, IntegrationHealth } from '../integrations/contract.ts';
@@ -11,22 +11,34 @@ export interface HealthPorts {
   integrations: readonly Integration[];
   catalog: Pick<Catalog, 'problems' | 'all' | 'resources'>;
   clock: Clock;
+  /** What limits are counted by: whoever asks waits by the machine's time, however fast `clock` runs. Default: the machine's. */
+  machine?: Pick<Clock, 'sleep'>;
   /** Undefined where nobody can be paged at all. */
   paging: { reach(person: string): readonly string[]; publicUrl(): string | undefined } | undefined;
 }
 
-/** A system that hangs must not make the answer late: after 900 ms the whole of it counts as not ready (`api/health-routes.ts`). */
+/** Kubernetes gives a probe 1 s by default; slower is not ready. */
+const wholeLimitMs = 900;
+/** A system that hangs must not make the answer late: what is known of the others is said in time. */
 const systemLimitMs = 600;
+
+type Answer = Awaited<ReturnType<Health['check']>>;
 
 /**
  * What works and what does not. Only the database decides whether the product is ready: without it no alert can be taken.
  * A system that is away is what the product is there for; it must not take the product out of service.
  */
-export async function checkHealth(
-  ports: HealthPorts,
-  signal: AbortSignal,
-): Promise<{ ready: boolean; checks: HealthCheck[] }> {
-  const { database, integrations, catalog, clock, paging } = ports;
+export function checkHealth(ports: HealthPorts): Promise<Answer> {
+  return within(
+    ports.machine,
+    wholeLimitMs,
+    (signal) => checkAll(ports, signal),
+    (sentence) => ({ ready: false, checks: [{ name: 'readiness', healthy: false, sentence }] }),
+  );
+}
+
+async function checkAll(ports: HealthPorts, signal: AbortSignal): Promise<Answer> {
+  const { database, integrations, catalog, clock, machine, paging } = ports;
   const ready = await database.ping().then(
     () => ({ name: 'database', healthy: true, sentence: 'The database answers.' }),
     (error) => ({ name: 'database', healthy: false, sentence: messageOf(error) }),
@@ -35,7 +47,12 @@ export async function checkHealth(
     .filter((integration) => integration.configured)
     .map(async (integration) => ({
       name: integration.name,
-      ...(await inTime(clock, signal, (one) => integration.health({ clock, signal: one }))),
+      ...(await within<IntegrationHealth>(
+        machine,
+        systemLimitMs,
+        (one) => integration.health({ clock, signal: AbortSignal.any([signal, one]) }),
+        (sentence) => ({ healthy: false, sentence }),
+      )),
     }));
   const errors = catalog.problems().filter((problem) => problem.severity === 'error').length;
   const documents = {
@@ -50,20 +67,21 @@ export async function checkHealth(
   return { ready: ready.healthy, checks: [ready, documents, ...people, ...(await Promise.all(systems))] };
 }
 
-/** What a system says, or that it has not said it in time. */
-async function inTime(
-  clock: Clock,
-  signal: AbortSignal,
-  ask: (signal: AbortSignal) => Promise<IntegrationHealth>,
-): Promise<IntegrationHealth> {
+/** What is answered, or what to say of an answer that has not come in time or that failed. */
+async function within<T>(
+  machine: Pick<Clock, 'sleep'> = systemClock,
+  limitMs: number,
+  ask: (signal: AbortSignal) => Promise<T>,
+  instead: (sentence: string) => T,
+): Promise<T> {
   const over = new AbortController();
-  const one = AbortSignal.any([signal, over.signal]);
-  const late = clock.sleep(systemLimitMs, one).then(
-    () => ({ healthy: false, sentence: `It has not answered within ${systemLimitMs} ms.` }),
-    () => ({ healthy: false, sentence: 'It was not waited for any longer.' }),
-  );
+  const late = machine.sleep(limitMs, over.signal).then(() => {
+    throw new Error(`It has not answered within ${limitMs} ms.`);
+  });
   try {
-    return await Promise.race([ask(one), late]);
+    return await Promise.race([ask(over.signal), late]);
+  } catch (error) {
+    return instead(messageOf(error));
   } finally {
     over.abort(new Error('The answer was given.'));
   }

@@ -179,10 +179,12 @@ function concludeOpen(incident: Incident, answers: readonly CheckAnswer[], now: 
   const found = { checkOutcome: outcome, checkSentence: sentence, checkAt, clearSince };
   const data = { outcome, answers: evidenceOf(answers) };
   if (outcome === 'Clear') {
+    // Mitigated is what a verified fix left behind; nothing fired anew since, and nobody else was at work on it.
+    const how = incident.state === 'Mitigated' && incident.acknowledgedAt === undefined ? 'Verified' : 'Checked';
     const next = {
       ...incident,
       ...found,
-      ...resolution({ actor: 'engine', now }, 'Checked', sentence),
+      ...resolution({ actor: 'engine', now }, how, sentence),
       version: incident.version + 1,
     };
     const entry = {
@@ -190,7 +192,7 @@ function concludeOpen(incident: Incident, answers: readonly CheckAnswer[], now: 
       kind: 'incident.resolved',
       actor: 'engine',
       sentence: `It was resolved. ${sentence}`,
-      data,
+      data: { ...data, how },
     } as const;
     return { outcome, sentence, next, entries: [incidentEntry(next, entry)], over: true };
   }

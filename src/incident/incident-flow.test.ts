@@ -255,6 +255,27 @@ test('a verified run mitigates an incident that has other alerts, and a new aler
   assert.equal((await only()).state, 'Open');
 });
 
+test('what a verified fix left mitigated counts as fixed once nothing fires, unless somebody took it', async () => {
+  for (const taken of [false, true]) {
+    const {
+      touched: [opened],
+    } = await deliver([firing({ pod: 'a' }), firing({ pod: 'b' })]);
+    const incidentId = opened?.incident.id ?? '';
+    await verified(incidentId, [opened?.alerts[0]?.id ?? '']);
+    if (taken) await service.acknowledge({ incidentId, actor });
+    for (const outcome of ['ClearOnce', 'Clear']) {
+      await clock.advance(Math.max(0, ((await getIncident(database.db, incidentId))?.checkAt ?? 0) - clock.now()));
+      assert.deepEqual(
+        (await check('notFiring')).map((c) => c.outcome),
+        [outcome],
+      );
+    }
+    const incident = await getIncident(database.db, incidentId);
+    assert.deepEqual([incident?.state, incident?.resolvedHow], ['Resolved', taken ? 'Checked' : 'Verified']);
+    await clock.advance(60 * minute);
+  }
+});
+
 test('after a verified fix the source may lag; what still fires later reopens the incident', async () => {
   const start = clock.now();
   const {

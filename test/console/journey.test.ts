@@ -38,7 +38,7 @@ describeReal('the console, where runbooks ask', findChromium, () => {
   test('an alert arrives while I watch', async () => {
     await mira.page.getByRole('heading', { name: 'All is well' }).waitFor();
     s.sandbox.inject('high-memory');
-    await mira.page.getByRole('heading', { name: /One incident, the worst P3/ }).waitFor();
+    await mira.page.getByRole('heading', { name: /One open incident, P3/ }).waitFor();
     await mira.page
       .getByText(/Memory nearly exhausted/)
       .first()

@@ -61,7 +61,7 @@ describeReal(
     test('I read what it would do to which pod, approve it, and see it verified', async () => {
       const before = (await cart(sovereign.kubernetes, namespace))?.metadata.uid;
       await mira.page
-        .locator('section', { has: mira.page.getByRole('heading', { name: 'Burns' }) })
+        .locator('section', { has: mira.page.getByRole('heading', { name: 'Open incidents' }) })
         .getByRole('link', { name: /cart-prod/ })
         .click();
       const panel = mira.page.getByRole('article', { name: 'Incident' });

@@ -473,6 +473,8 @@ export type RunbookExplanation = {
 export type Drill = {
   /** Its name. */
   "name": string;
+  /** What goes wrong, in few words. */
+  "title": string;
   /** What it breaks, and which alert follows. */
   "description": string;
   /** How it went last; absent when it never ran. */
