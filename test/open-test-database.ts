@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type OpenDatabase, openDatabase } from '../src/database/open.ts';
+import { databaseImage } from './fresh-database.ts';
 
 export interface TestDatabase extends OpenDatabase {
   /** URL of the database, where it is on a server. */
@@ -12,7 +13,7 @@ export interface TestDatabase extends OpenDatabase {
 
 export async function openTestDatabase(): Promise<TestDatabase> {
   const server = process.env.CATALYST_TEST_POSTGRES;
-  if (!server) return openDatabase({ kind: 'memory' });
+  if (!server) return openDatabase({ kind: 'memory', image: await databaseImage() });
   const name = `catalyst_test_${randomBytes(6).toString('hex')}`;
   await administer(server, `CREATE DATABASE ${name}`);
   const url = new URL(server);

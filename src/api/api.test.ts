@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
+import { databaseImage } from '../../test/fresh-database.ts';
 import { openDatabase } from '../database/open.ts';
 import { CatalystError } from '../errors.ts';
 import { createMetrics } from '../telemetry/meter.ts';
@@ -62,7 +63,7 @@ test('each role can do what the table says, and nothing else', async () => {
     metrics: () => ['GET', '/metrics'],
   };
   const metrics = createMetrics({ version: '1' });
-  const database = await openDatabase({ kind: 'memory' });
+  const database = await openDatabase({ kind: 'memory', image: await databaseImage() });
   const strict = await startApi(f, { metrics, metricsNeedToken: true, login: loginOver(database.db) });
   for (const token of tokens) {
     if (token.organization === 'globex') continue;

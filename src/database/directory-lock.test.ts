@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { furnish } from '../../test/fresh-database.ts';
 import { lockDataDirectory } from './directory-lock.ts';
 import { openDatabase } from './open.ts';
 
@@ -30,6 +31,7 @@ const gone = (child: ChildProcess) => new Promise((resolve) => child.once('exit'
 
 test('a second process on one data directory is refused, and told who has it', async () => {
   await using directory = await emptyDirectory();
+  await furnish(directory.path);
   const first = await openDatabase({ kind: 'embedded', directory: directory.path });
   const second = contender(directory.path);
   assert.match(await second.said, new RegExp(`Process ${process.pid} already uses the data directory`));

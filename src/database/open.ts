@@ -32,8 +32,8 @@ export type DatabaseLocation =
   | { kind: 'postgres'; url: string; poolSize?: number }
   /** A directory only this process uses. */
   | { kind: 'embedded'; directory: string }
-  /** Gone with the process: for tests and drills. */
-  | { kind: 'memory' };
+  /** Gone with the process: for tests. `image` holds the files to begin with, as PGlite dumps them. */
+  | { kind: 'memory'; image?: Blob };
 
 export interface OpenDatabase {
   db: Database;
@@ -108,7 +108,9 @@ async function closeAll(...databases: readonly Database[]): Promise<void> {
 async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> {
   if (location.kind !== 'embedded') {
     const { PGlite } = await import('@electric-sql/pglite');
-    const { db, intake } = linesTo(new PGlite());
+    const { db, intake } = linesTo(
+      new PGlite(location.kind === 'memory' && location.image ? { loadDataDir: location.image } : {}),
+    );
     return { db, intake, kind: 'memory', ping: () => ping(db), close: () => closeAll(db, intake) };
   }
   await mkdir(location.directory, { recursive: true, mode: 0o700 });

@@ -6,6 +6,7 @@ import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
 import { IntegrationsConfig } from '../../src/integrations/all.ts';
 import { createLog, type LogLevel } from '../../src/telemetry/log.ts';
+import { furnish } from '../fresh-database.ts';
 
 export interface Product extends App {
   directory: string;
@@ -37,6 +38,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const directory = await mkdtemp(join(tmpdir(), 'catalyst-sre-product-'));
   await mkdir(join(directory, 'runbooks'));
   await writeFile(join(directory, 'runbooks/test.yaml'), options.runbooks ?? '');
+  if (options.postgres === undefined) await furnish(join(directory, 'data'));
   const wanted = {
     listen: '127.0.0.1:0',
     dataDir: join(directory, 'data'),

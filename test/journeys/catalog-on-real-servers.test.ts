@@ -15,6 +15,7 @@ import { findGitHttp, type GitHttp, startGitHttp } from '../../testbed/git-http.
 import { findKubernetes, type Kubernetes, startKubernetes } from '../../testbed/kubernetes.ts';
 import { temporaryDirectory, waitUntil } from '../../testbed/process.ts';
 import { describeReal } from '../../testbed/real.ts';
+import { furnish } from '../fresh-database.ts';
 import { installDefinitions, objective, runbook } from '../integrations/cluster-scene.ts';
 import { auditName, serverRoles, serviceAccount } from '../support/service-account.ts';
 
@@ -244,6 +245,7 @@ async function start(directory: string, { kubernetes, git, adminToken }: Servers
     writeFileSync(path, text, { mode: 0o600 });
     return path;
   };
+  await furnish(join(directory, 'data'));
   const roles = serverRoles();
   const tokenFile = file('git-token', gitUser.password);
   const wanted = {

@@ -9,6 +9,7 @@ import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
 import { IntegrationsConfig } from '../../src/integrations/all.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { furnish } from '../fresh-database.ts';
 import { CookieJar, type OpenIdProvider, startOpenIdProvider } from '../integrations/openid-provider.ts';
 
 /** Handbook §1: the personas log in at the Sovereign's Keycloak; here a certified provider with the same claims. */
@@ -18,6 +19,7 @@ let directory: string;
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), 'login-journey-'));
+  await furnish(join(directory, 'data'));
   const port = await freePort();
   const publicUrl = `http://127.0.0.1:${port}`;
   const secret = 'a-client-secret-of-the-test';

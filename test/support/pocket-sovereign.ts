@@ -6,6 +6,7 @@ import { fingerprintOf } from '../../src/alert/fingerprint.ts';
 import { type SandboxApp, type SandboxAppOptions, startSandboxApp } from '../../src/app/sandbox.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { furnish } from '../fresh-database.ts';
 import { fastClock } from '../integrations/support.ts';
 
 /** So many times as fast as the machine's. A fact may take 10 s, which leaves it two seconds of real time. */
@@ -38,6 +39,7 @@ export type Item = Record<string, any>;
 
 export async function startPocketSovereign(options: Partial<SandboxAppOptions> = {}): Promise<PocketSovereign> {
   const dataDir = await mkdtemp(join(tmpdir(), 'journey-'));
+  await furnish(options.dataDir ?? dataDir);
   const clock = journeyClock();
   const log: Item[] = [];
   const app = await startSandboxApp({

@@ -6,6 +6,7 @@ import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
 import type { Clock } from '../../src/clock.ts';
 import { IntegrationsConfig } from '../../src/integrations/all.ts';
+import { furnish } from '../fresh-database.ts';
 
 export interface Served {
   app: App;
@@ -30,8 +31,10 @@ export async function startServed(
 ): Promise<Served> {
   const admin = randomBytes(24).toString('hex');
   const adminFile = privateFile(directory, 'admin-token', admin);
+  const dataDir = join(directory, 'data');
+  if (!('database' in config)) await furnish(dataDir);
   const wanted = {
-    dataDir: join(directory, 'data'),
+    dataDir,
     telemetry: { logLevel: 'error' },
     ...config,
     tokens: [...config.tokens, { name: 'admin', role: 'sovereign-admin', tokenFile: adminFile }],

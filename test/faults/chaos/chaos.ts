@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type DatabaseLocation, openDatabase } from '../../../src/database/open.ts';
 import { freePort, temporaryDirectory } from '../../../testbed/process.ts';
+import { furnish } from '../../fresh-database.ts';
 import { dice } from './chance.ts';
 import { type Replica, replica } from './product.ts';
 import { runbooks } from './runbooks.ts';
@@ -124,6 +125,7 @@ async function configure(directory: string, world: World, postgres: string | und
   const replicas: Replica[] = [];
   const urls: string[] = [];
   const dataDir = join(directory, 'data-0');
+  if (postgres === undefined) await furnish(dataDir);
   for (let number = 0; number < (postgres === undefined ? 1 : 2); number++) {
     const listen = `127.0.0.1:${await freePort()}`;
     const file = join(directory, `replica-${number}.yaml`);
