@@ -20,7 +20,7 @@ export function remembered<Question, Answer>(
     asked: number;
     answer: Promise<Answer>;
     /** The one that takes its place is on its way. */
-    next?: Promise<void>;
+    next?: Promise<void> | undefined;
   }
   const known = new Map<string, Known>();
   const remember = (key: string, asked: number, answer: Promise<Answer>) => {
