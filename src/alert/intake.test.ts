@@ -231,27 +231,36 @@ test('work that can give way waits while deliveries come in, and no longer than 
   });
   await locked.promise;
   const intake = createIntake({ db: database.intake, clock });
-  await intake.quiet(1_000);
+  assert.equal(await intake.whenQuiet(1_000, async () => 'at once'), 'at once');
   const first = intake.accept({ source: 'am', body: bodyOf('1') });
-  let quiet = false;
-  const patient = intake.quiet(1_000).then(() => {
-    quiet = true;
-  });
+  const done: string[] = [];
+  const work = (name: string, takes: number) => async () => {
+    await clock.advance(takes);
+    done.push(name);
+  };
   try {
-    const impatient = intake.quiet(50);
-    for (let passed = 0; passed < 50; passed += 5) await clock.advance(5);
+    const impatient = intake.whenQuiet(50, work('first', 30));
+    for (let passed = 0; passed < 50; passed += 5) {
+      assert.deepEqual(done, []);
+      await clock.advance(5);
+    }
     await impatient;
-    assert.equal(quiet, false);
+    // It waited for 50 ms and worked for 30: the next piece of work need not wait.
+    await intake.whenQuiet(50, work('second', 30));
+    const patient = intake.whenQuiet(1_000, work('third', 0));
+    await clock.advance(500);
+    assert.deepEqual(done, ['first', 'second']);
+    gate.resolve();
+    await Promise.all([holding, first]);
+    // A moment later nothing has come any more.
+    while (done.length < 3) {
+      await clock.advance(5);
+      await setImmediate();
+    }
+    await patient;
   } finally {
     gate.resolve();
   }
-  await Promise.all([holding, first]);
-  // A moment later nothing has come any more.
-  while (!quiet) {
-    await clock.advance(5);
-    await setImmediate();
-  }
-  await patient;
 });
 
 test('what arrives at the same time shares a commit', async () => {

@@ -57,8 +57,11 @@ export interface Intake {
     body: Uint8Array;
     traceparent?: string | undefined;
   }): Promise<{ deliveryId: number }>;
-  /** Resolves when no delivery has come in for a moment, and after `limit` ms at the latest: for work that can give way. */
-  quiet(limit: number): Promise<void>;
+  /**
+   * Does work that can give way when no delivery has come in for a moment, and after `limit` ms at the latest. In a storm
+   * without a pause, work then goes on as long as it has waited before it gives way again: it falls behind, but never stops.
+   */
+  whenQuiet<T>(limit: number, work: () => Promise<T>): Promise<T>;
   /** For metrics. */
   stats(): { queued: number; queuedBytes: number; accepted: number; refused: number; commits: number };
   /** Refuses what comes from now on and resolves when everything accepted is committed or refused. */
@@ -95,6 +98,8 @@ class GroupCommit implements Intake {
   #stopping = false;
   readonly #flushing = new Set<Promise<void>>();
   #lastAnswered = Number.NEGATIVE_INFINITY;
+  /** How much longer work goes on before it gives way again, ms. */
+  #workOwed = 0;
 
   constructor(db: Database, clock: Clock, limits: IntakeLimits) {
     this.#db = db;
@@ -125,12 +130,24 @@ class GroupCommit implements Intake {
     });
   }
 
-  async quiet(limit: number): Promise<void> {
+  async whenQuiet<T>(limit: number, work: () => Promise<T>): Promise<T> {
+    if (this.#workOwed <= 0) this.#workOwed = await this.#waitForQuiet(limit);
+    const began = this.#clock.monotonic();
+    try {
+      return await work();
+    } finally {
+      this.#workOwed -= this.#clock.monotonic() - began;
+    }
+  }
+
+  /** @returns how long it has waited in vain, ms. */
+  async #waitForQuiet(limit: number): Promise<number> {
     const end = this.#clock.monotonic() + limit;
     for (;;) {
       const now = this.#clock.monotonic();
       const calmAt = (this.#flushing.size > 0 ? now : this.#lastAnswered) + calmMs;
-      if (calmAt <= now || end <= now) return;
+      if (calmAt <= now) return 0;
+      if (end <= now) return limit;
       await this.#clock.sleep(Math.min(calmAt, end) - now);
     }
   }

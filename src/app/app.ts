@@ -68,12 +68,12 @@ const keepDeliveriesFor = 14 * 24 * 3_600_000;
 
 /**
  * How long working through deliveries gives way to taking them in, ms, while they come in without a pause (200 a second and
- * more): what is not taken in is told again only later, what is taken in is not lost. A runbook that starts a quarter of a
- * second late in such a storm is not felt; a longer wait would be.
+ * more): what is not taken in is told again only later, what is taken in is not lost. A runbook that starts a second late in
+ * such a storm is not felt beside the scrape and the `for` before its alert; a longer wait would be.
  */
-const longestYield = 250;
+const longestYield = 1_000;
 
-/** Deliveries of one round: what comes in during the longest yield, so that a storm is worked through in few commits. */
+/** Deliveries of one round: enough for a storm to be worked through in few commits. */
 const roundLimit = { count: 2_000, bytes: 4 * 1024 * 1024 };
 /** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 30 ms, then. */
 const embeddedRoundLimit = { count: 100, bytes: 128 * 1024 };
@@ -213,8 +213,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       clock,
       onError,
       round: async () => {
-        await intake.quiet(longestYield);
-        const round = await workThroughDeliveries(intakeRound, clock.now());
+        const round = await intake.whenQuiet(longestYield, () => workThroughDeliveries(intakeRound, clock.now()));
         observer.intake(round);
         readLeftOut(round.leftOut);
         if (round.runs > 0) engine.wake();

@@ -75,6 +75,12 @@ async function connectPostgres(location: { url: string; poolSize?: number }): Pr
   const types = new pg.TypeOverrides();
   // Identities and counters stay far below 2^53, where a JavaScript number is exact.
   types.setTypeParser(pg.types.builtins.INT8, Number);
+  // Times come in UTC, as the connections ask for it below; what looks otherwise (infinity, years BC) is left to the library.
+  const anyTime = pg.types.getTypeParser(pg.types.builtins.TIMESTAMPTZ);
+  types.setTypeParser(pg.types.builtins.TIMESTAMPTZ, (text) => {
+    const time = new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`);
+    return text.endsWith('+00') && !Number.isNaN(time.getTime()) ? time : anyTime(text);
+  });
   const connect = (max: number) => {
     const pool = new pg.Pool({
       connectionString: location.url,
@@ -84,7 +90,7 @@ async function connectPostgres(location: { url: string; poolSize?: number }): Pr
       idle_in_transaction_session_timeout: statementTimeoutMs,
       application_name: 'catalyst-sre',
       // Compiling a query takes longer than our largest one runs.
-      options: '-c jit=off',
+      options: '-c jit=off -c timezone=UTC',
       types,
     });
     // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
