@@ -27,6 +27,8 @@ export interface KubernetesOptions {
   node?: boolean;
   /** Without the controller manager and the scheduler there is the API alone: objects stay as they are written. Default true. */
   controllers?: boolean;
+  /** Without it nothing stands between a watch and etcd, and what etcd has forgotten is gone. Default true. */
+  watchCache?: boolean;
   /** Users beside the admin, with no rights but those that tests bind to them by RBAC. */
   users?: readonly KubernetesUser[];
 }
@@ -59,6 +61,10 @@ export interface Kubernetes extends Running {
   installCrds(files: readonly string[]): Promise<string[]>;
   /** What a user has asked of the API server since its start, as its audit log has it; the newest may take a moment. */
   audit(user: string): AuditedCall[];
+  /** Bearer token of one of `users`. */
+  tokenFor(user: string): string;
+  /** Makes its etcd forget everything older than now. */
+  compact(): Promise<void>;
 }
 
 /** One answered request. */
@@ -106,13 +112,8 @@ export async function startKubernetes(options: KubernetesOptions = {}): Promise<
   };
   return await orStop(async () => {
     etcd = await startEtcd();
-    const cluster = await startApiServer(
-      programs['kube-apiserver'],
-      directory.path,
-      etcd.url,
-      options.users ?? [],
-      servers,
-    );
+    const cluster = await startApiServer(programs['kube-apiserver'], directory.path, etcd.url, options, servers);
+    const { compact } = etcd;
     const api = connect(cluster.url, cluster.ca, cluster.adminToken);
     const kubeconfig = kubeconfigText(cluster, ADMIN, cluster.adminToken);
     const kubeconfigFile = join(directory.path, 'kubeconfig');
@@ -129,6 +130,8 @@ export async function startKubernetes(options: KubernetesOptions = {}): Promise<
       kubeconfigFor: (user) => kubeconfigText(cluster, user, tokenOf(cluster, user)),
       request: api.request,
       installCrds: (files) => installCrds(api, files),
+      tokenFor: (user) => tokenOf(cluster, user),
+      compact,
       audit: (user) => auditedCalls(join(directory.path, AUDIT_LOG), user),
       stop,
       logs: () => [...servers].map((server) => `--- ${server.name}\n${server.logs()}`).join('\n'),
@@ -148,7 +151,7 @@ async function startApiServer(
   program: string,
   directory: string,
   etcdUrl: string,
-  users: readonly KubernetesUser[],
+  { users = [], watchCache = true }: KubernetesOptions,
   servers: Server[],
 ): Promise<Cluster> {
   const port = await freePort();
@@ -181,6 +184,7 @@ async function startApiServer(
       // Pods would wait for token volumes that a hollow kubelet cannot mount.
       '--disable-admission-plugins=ServiceAccount',
       '--allow-privileged=true',
+      `--watch-cache=${watchCache}`,
       ...[`--audit-policy-file=${auditPolicy}`, `--audit-log-path=${join(directory, AUDIT_LOG)}`],
     ],
   });

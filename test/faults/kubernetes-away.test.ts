@@ -21,12 +21,14 @@ import { describeReal } from '../../testbed/real.ts';
 import { layCable } from '../cable.ts';
 import { apiOf, installDefinitions, runbook } from '../integrations/cluster-scene.ts';
 import { actionOf, patientClock } from '../integrations/support.ts';
+import { startCrowd } from '../support/api-crowd.ts';
 import { type Cluster, type Fault, startRelay } from '../support/kubernetes-relay.ts';
 import { runbookOf } from '../support/pocket-world.ts';
 
 /** Generous for two shared cores; a watch tells within milliseconds. */
 const limitMs = 60_000;
 const otherWriter = 'kubectl-edit';
+const crowded = 'crowded';
 let namespaces = 0;
 
 describe('kubernetes away, in the sandbox', () => {
@@ -42,12 +44,31 @@ describe('kubernetes away, in the sandbox', () => {
 describeReal('kubernetes away, for real', findKubernetes, () => {
   let kubernetes: Kubernetes;
   before(async () => {
-    // Nobody runs pods here.
-    kubernetes = await startKubernetes({ node: false });
+    // Nobody runs pods here; and what etcd has forgotten, no cache in front of it still knows.
+    kubernetes = await startKubernetes({ node: false, watchCache: false, users: [{ name: crowded }] });
     await installDefinitions(kubernetes);
   });
   after(() => kubernetes?.stop());
-  stories(() => ({ url: kubernetes.url, ca: kubernetes.ca, token: kubernetes.adminToken, api: kubernetes }));
+  const cluster = (): Cluster => ({
+    ...{ url: kubernetes.url, ca: kubernetes.ca, token: kubernetes.adminToken, api: kubernetes },
+    forget: () => kubernetes.compact(),
+  });
+  stories(cluster);
+
+  test('429 by the API server’s own priority and fairness: certainly not done, and not tried before it says', async () => {
+    const token = kubernetes.tokenFor(crowded);
+    await using crowd = await startCrowd({ ...cluster(), token }, crowded);
+    await using s = await scene({ ...cluster(), token }, 10);
+    s.meanwhile(crowd.fill, isPatch);
+    const { entries } = await s.go({ steps: [{ ...s.scale, backoff: 10 }], on: once('StepFailed', crowd.leave) });
+    assert.equal(end(entries).data.outcome, 'Succeeded', end(entries).sentence);
+    const [failure] = failures(entries);
+    assert.ok(failure?.data.certain, JSON.stringify(failure));
+    assert.match(failure.sentence, /429/);
+    // Its Retry-After is one second; the step’s own pause is a hundredth of that.
+    assert.ok((failure.data.retryAt ?? 0) > failure.at + 500, JSON.stringify(failure));
+    assert.deepEqual([await s.replicas(), s.patches()], [3, 1]);
+  });
 });
 
 /** A namespace of its own, and the integration that looks at it over a line that can be held and a relay that can lie. */
@@ -265,6 +286,7 @@ function stories(cluster: () => Cluster): void {
   test('410: a watch from before what the server remembers begins with a list', async () => {
     await using w = await watching(cluster());
     await w.put('a');
+    await cluster().forget?.();
     w.watch('1');
     await w.advanceUntil('the list', 500, () => w.seen().includes('Replaced a'));
     await w.put('b');

@@ -257,6 +257,8 @@ describeReal('failover between two clusters', [findKubernetes, findPrometheus], 
     await comesTo(two, { ...standby, replica: { primary: fsn, source: fsn }, mirror: 'running', fenced: false });
 
     await until('it could be moved', () => isReady(a.url));
+    // What has just started is bound by what it may have promised, and a switchover to it is refused.
+    await until('the other region is bound by nothing', async () => (await statusOf(b.url)).reason === 'PeerActive');
     await command(a.url, 'switchover', { reason: 'the region is serviced' });
     await serves(hel, b);
     const token = (await one.request<PostgresCluster>(paths.postgres)).status?.demotionToken;

@@ -12,6 +12,8 @@ export interface Cluster {
   token: string;
   /** As the administrator, past the relay. */
   api: KubernetesApi;
+  /** Makes it forget what was before now; undefined where it never remembers. */
+  forget?: () => Promise<void>;
 }
 
 /** What is answered instead, `pass` where it did its work and the request goes on, undefined where it waits for another. */
