@@ -45,7 +45,7 @@ import { checkHealth } from './health.ts';
 import { incidentTypeModel } from './incident-type-model.ts';
 import { createLeftOutReader } from './left-out.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { acknowledgeLinks, openLinkKeys, pageLinks } from './links.ts';
+import { acknowledgeLinks, linkKeyReplacement, openLinkKeys, pageLinks } from './links.ts';
 import { parseListen } from './listen.ts';
 import { openLogin, readNotes } from './login.ts';
 import { startLoop } from './loop.ts';
@@ -336,6 +336,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         },
         ...commandPorts(runs, incidents, explainer),
         acknowledgeLinks: acknowledgeLinks({ db, clock, keys, incidents }),
+        replaceLinkKey: linkKeyReplacement(config, { db, clock }),
         ...(drills ? { drills } : {}),
         catalog,
         wakeup,
