@@ -84,10 +84,10 @@ describeReal('the link in a page', findChromium, () => {
     await mine.accessible();
     await mine.picture('acknowledge-done');
     const { state, acknowledgedBy } = await s.get(`/api/v1/incidents/${incident.id}`);
-    assert.deepEqual([state, acknowledgedBy], ['Acknowledged', 'receiver/oncall']);
+    assert.deepEqual([state, acknowledgedBy], ['Acknowledged', 'receiver/default']);
 
     await button(late).click();
-    await late.page.getByText(/receiver\/oncall was first/).waitFor();
+    await late.page.getByText(/receiver\/default was first/).waitFor();
     await late.accessible();
     const again = await open(url);
     await again.page.getByText(/acknowledged already/).waitFor();
@@ -100,7 +100,7 @@ describeReal('the link in a page', findChromium, () => {
     const person = await open(url);
     await person.page.getByRole('heading', { name: 'This link is not known' }).waitFor();
     await person.leave();
-    const [entry] = await s.list('/api/v1/record?order=desc&limit=1');
-    assert.deepEqual([entry?.kind, entry?.actor], ['access.linkKeyReplaced', 'token/sandbox']);
+    const entries = await s.list('/api/v1/record?order=desc&limit=20');
+    assert.equal(entries.find(({ kind }) => kind === 'access.linkKeyReplaced')?.actor, 'token/sandbox');
   });
 });
