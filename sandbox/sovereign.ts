@@ -17,6 +17,8 @@ export interface App {
   memoryShared: number;
   /** Of the app as a whole. */
   requestsPerSecond: number;
+  /** Share of them that fail when all is well, where it is not the usual one. */
+  usualErrorRatio?: number;
   /** Whether it is a StatefulSet; a Deployment otherwise. */
   stateful?: boolean;
 }
@@ -56,8 +58,13 @@ export const APPS: App[] = [
     previousImage: 'harbor.example/catalyst/console:2.4.0',
     replicas: 2,
     requestsPerSecond: 30,
+    usualErrorRatio: 0.0003,
   }),
-  app('catalyst-system', 'projector', { image: 'harbor.example/catalyst/projector:2.4.1', replicas: 2 }),
+  app('catalyst-system', 'projector', {
+    image: 'harbor.example/catalyst/projector:2.4.1',
+    replicas: 2,
+    requestsPerSecond: 10,
+  }),
   app('catalyst-system', 'environment-controller', { image: 'harbor.example/catalyst/controllers:2.4.1', replicas: 1 }),
   app('catalyst-gitea', 'gitea', { image: 'gitea/gitea:1.25.2', replicas: 1, requestsPerSecond: 5 }),
   app('openbao', 'openbao', { image: 'quay.io/openbao/openbao:2.6.0', replicas: 3, stateful: true }),

@@ -14,6 +14,7 @@ import { startKubernetes } from './kubernetes/server.ts';
 import { startBao } from './openbao/server.ts';
 import { type Page, startPager } from './pager.ts';
 import { Prometheus } from './prometheus/prometheus.ts';
+import type { RecordingRule } from './prometheus/recording.ts';
 import { startPrometheus } from './prometheus/server.ts';
 import { startSpire } from './spire.ts';
 import { World } from './world.ts';
@@ -54,7 +55,7 @@ export interface Sandbox {
     unsealSharesDirectory?: string;
   };
   spire: { url: string };
-  prometheus: { url: string };
+  prometheus: { url: string; load(rules: readonly RecordingRule[]): void };
   alertmanager: { url: string; setWebhook(webhook: Webhook | undefined): void };
   gitea: { url: string; token: string };
   pager: { url: string; received(): Page[]; failNext(count: number): void };
@@ -157,7 +158,7 @@ async function startServers(systems: Systems, options: SandboxOptions, running: 
     kubernetes: { url: api.url, ...kubernetes },
     openbao: { pods, shares: cluster.shares, rootToken: cluster.rootToken, ...directory },
     spire: { url: spire.url },
-    prometheus: { url: query.url },
+    prometheus: { url: query.url, load: (rules) => prometheus.load(rules) },
     alertmanager: { url: alerts.url, setWebhook },
     gitea: { url: gitea.url, token },
     pager: { url: pager.url, received: pager.received, failNext: pager.failNext },

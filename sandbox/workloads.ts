@@ -23,6 +23,14 @@ const LATENCY: readonly (readonly [bound: string, share: number])[] = [
 /** Seconds an average request takes under that distribution. */
 const MEAN_LATENCY = 0.11;
 
+/** What an app answered since its newest release, whichever pod it was: how a network sees it. */
+export interface Answers {
+  ok: number;
+  failed: number;
+  /** Events that came late, because a pod that should have handled them was not there. */
+  late: number;
+}
+
 /** Requests of one pod since it started. */
 export interface Requests {
   ok: number;
@@ -53,11 +61,16 @@ export class Workloads {
   /** Bytes an app has to hold instead of its usual shared memory, by `namespace/name`. */
   readonly load = new Map<string, number>();
   readonly #requests = new Map<string, Requests>();
+  readonly #answers = new Map<App, Answers>();
   #lastTick: number | undefined;
 
   appOf(pod: Pod): App | undefined {
     const name = pod.metadata.labels?.['app.kubernetes.io/name'];
     return APPS.find((app) => app.namespace === pod.metadata.namespace && app.name === name);
+  }
+
+  answersOf(app: App): Answers {
+    return this.#answers.get(app) ?? { ok: 0, failed: 0, late: 0 };
   }
 
   requestsOf(pod: Pod): Requests | undefined {
@@ -103,13 +116,27 @@ export class Workloads {
     for (const app of APPS) {
       if (app.requestsPerSecond === 0) continue;
       const ready = this.ready(app, pods);
-      for (const pod of ready) this.#serve(pod, (app.requestsPerSecond * seconds) / ready.length);
+      // What a missing pod would have handled is handled later, by the others.
+      this.#answers.set(app, this.#after(app, ready, app.requestsPerSecond * seconds));
+      for (const pod of ready) this.#serve(app, pod, (app.requestsPerSecond * seconds) / ready.length);
     }
   }
 
-  #serve(pod: Pod, count: number): void {
+  #after(app: App, ready: readonly Pod[], count: number): Answers {
+    const { ok, failed, late } = this.answersOf(app);
+    if (ready.length === 0) return { ok, failed, late };
+    const bad = ready.reduce((sum, pod) => sum + this.#errorRatio(app, pod), 0) / ready.length;
+    const missing = Math.max(0, 1 - ready.length / app.replicas);
+    return { ok: ok + count * (1 - bad), failed: failed + count * bad, late: late + count * missing };
+  }
+
+  #errorRatio(app: App, pod: Pod): number {
+    return this.brokenImages.get(pod.spec.containers[0]?.image ?? '') ?? app.usualErrorRatio ?? USUAL_ERROR_RATIO;
+  }
+
+  #serve(app: App, pod: Pod, count: number): void {
     const requests = this.#requests.get(pod.metadata.uid) ?? { ok: 0, failed: 0, seconds: 0 };
-    const ratio = this.brokenImages.get(pod.spec.containers[0]?.image ?? '') ?? USUAL_ERROR_RATIO;
+    const ratio = this.#errorRatio(app, pod);
     requests.ok += count * (1 - ratio);
     requests.failed += count * ratio;
     requests.seconds += count * MEAN_LATENCY;

@@ -12,12 +12,17 @@ export interface Series {
   points: Point[];
 }
 
+/** What an expression is evaluated over. */
+export interface Queryable {
+  select(name: string | undefined, test: (labels: Labels) => boolean): Series[];
+}
+
 /** How long every sample is kept, how far apart the older ones are, and how long those are kept. */
 const FINE_MS = 300_000;
-const COARSE_STEP_MS = 15_000;
+export const COARSE_STEP_MS = 15_000;
 const RETENTION_MS = 6 * 3_600_000;
 /** How far an instant query looks back for the newest sample, as in Prometheus. */
-const LOOKBACK_MS = 300_000;
+export const LOOKBACK_MS = 300_000;
 
 const COUNTER = /_(total|bucket|count|sum)$/;
 
@@ -26,7 +31,7 @@ export function seriesKey(labels: Labels): string {
   return names.map((name) => `${name}=${labels[name]}`).join('\u0000');
 }
 
-export class Database {
+export class Database implements Queryable {
   readonly #series = new Map<string, { labels: Labels; coarse: Point[]; fine: Point[] }>();
   readonly #byName = new Map<string, Set<string>>();
 

@@ -1,12 +1,12 @@
 /** Evaluates an expression at one moment over the samples kept. */
-import { type Database, pointsBetween, seriesKey, valueAt } from './database.ts';
+import { type Point, pointsBetween, type Queryable, seriesKey, valueAt } from './database.ts';
 import { callFunction } from './functions.ts';
 import type { Labels, Sample } from './series.ts';
 import { compileMatchers, type Expression, type Grouping, type Matching, PromqlError } from './syntax.ts';
 import { TYPE_NAMES, type Value, withoutName } from './value.ts';
 
 /** The value of an expression at `time` (milliseconds); throws PromqlError when the types do not fit. */
-export function evaluate(expression: Expression, database: Database, time: number): Value {
+export function evaluate(expression: Expression, database: Queryable, time: number): Value {
   switch (expression.kind) {
     case 'number':
       return { type: 'scalar', value: expression.value };
@@ -21,6 +21,12 @@ export function evaluate(expression: Expression, database: Database, time: numbe
       return callFunction(expression, args, time);
     }
     case 'aggregate':
+      if (expression.parameter)
+        return ranked(
+          expression,
+          evaluate(expression.parameter, database, time),
+          evaluate(expression.argument, database, time),
+        );
       return aggregate(expression.operator, expression.grouping, evaluate(expression.argument, database, time));
     case 'binary':
       return combine(expression, evaluate(expression.left, database, time), evaluate(expression.right, database, time));
@@ -31,11 +37,15 @@ function typeError(message: string): PromqlError {
   return new PromqlError(`unknown position: parse error: ${message}`);
 }
 
-function select(selector: Extract<Expression, { kind: 'selector' }>, database: Database, time: number): Value {
+function select(selector: Extract<Expression, { kind: 'selector' }>, database: Queryable, time: number): Value {
   const found = database.select(selector.name, compileMatchers(selector.matchers));
   if (selector.rangeMs !== undefined) {
     const from = time - selector.rangeMs;
-    const series = found.map(({ labels, points }) => ({ labels, points: pointsBetween(points, from, time) }));
+    const { stepMs } = selector;
+    const series = found.map(({ labels, points }) => ({
+      labels,
+      points: stepMs === undefined ? pointsBetween(points, from, time) : pointsAt(points, from, time, stepMs),
+    }));
     return { type: 'matrix', series: series.filter(({ points }) => points.length > 0), from, to: time };
   }
   const samples = found.flatMap(({ labels, points }) => {
@@ -43,6 +53,17 @@ function select(selector: Extract<Expression, { kind: 'selector' }>, database: D
     return value === undefined ? [] : [{ labels, value }];
   });
   return { type: 'vector', samples };
+}
+
+/** What a subquery sees: the value at each whole multiple of the step, from when on there is any. */
+function pointsAt(points: readonly Point[], from: number, to: number, step: number) {
+  const first = Math.max(from + 1, points[0]?.time ?? to + 1);
+  const seen: { time: number; value: number }[] = [];
+  for (let time = Math.ceil(first / step) * step; time <= to; time += step) {
+    const value = valueAt(points, time);
+    if (value !== undefined) seen.push({ time, value });
+  }
+  return seen;
 }
 
 function negate(value: Value): Value {
@@ -78,6 +99,22 @@ function aggregate(operator: string, grouping: Grouping, value: Value): Value {
     labels: grouped(members[0]?.labels ?? {}, grouping),
     value: AGGREGATES[operator]?.(members.map((sample) => sample.value)) ?? Number.NaN,
   }));
+  return { type: 'vector', samples };
+}
+
+/** `topk` and `bottomk`: the samples themselves, of each group so many. */
+function ranked(
+  { operator, grouping }: Extract<Expression, { kind: 'aggregate' }>,
+  parameter: Value,
+  value: Value,
+): Value {
+  if (parameter.type !== 'scalar' || value.type !== 'vector')
+    throw typeError(`expected type scalar and instant vector in aggregation expression "${operator}"`);
+  const sign = operator === 'topk' ? -1 : 1;
+  const groups = Map.groupBy(value.samples, (sample) => seriesKey(grouped(sample.labels, grouping)));
+  const samples = [...groups.values()].flatMap((members) =>
+    members.toSorted((a, b) => sign * (a.value - b.value)).slice(0, Math.max(0, Math.floor(parameter.value))),
+  );
   return { type: 'vector', samples };
 }
 

@@ -1,7 +1,8 @@
 /** Scrapes the world, evaluates the rules, and hands firing alerts to Alertmanager. */
 import { RELEASED_MS, type World } from '../world.ts';
-import { Database, seriesKey } from './database.ts';
+import { Database, LOOKBACK_MS, seriesKey } from './database.ts';
 import { evaluate } from './evaluate.ts';
+import { Recording, type RecordingRule } from './recording.ts';
 import { type AlertingRule, fillTemplate, type RuleGroup, ruleGroups } from './rules.ts';
 import { type Sample, scrape } from './series.ts';
 import { type Expression, parseQuery } from './syntax.ts';
@@ -39,7 +40,9 @@ const RESEND_MS = 60_000;
 const LAPSE_FACTOR = 4;
 
 export class Prometheus {
-  readonly database = new Database();
+  readonly #scraped = new Database();
+  /** What was scraped, and what rules record of it. */
+  readonly database = new Recording(this.#scraped);
   readonly groups: { group: RuleGroup; states: RuleState[] }[];
   readonly #world: World;
   readonly #send: (alerts: PostedAlert[]) => void;
@@ -61,7 +64,7 @@ export class Prometheus {
     }));
     const now = world.clock.now();
     this.#nextScrape = now;
-    this.database.backfill(scrape(world), now - RELEASED_MS, now);
+    this.#scraped.backfill(scrape(world), now - RELEASED_MS, now);
   }
 
   /** How often it scrapes and evaluates, in seconds. */
@@ -74,8 +77,16 @@ export class Prometheus {
     const now = this.#world.clock.now();
     if (now < this.#nextScrape) return;
     this.#nextScrape = now + this.#world.pace.scrapeMs;
-    this.database.append(now, [...scrape(this.#world), ...this.#alertSeries()]);
+    this.#scraped.append(now, [...scrape(this.#world), ...this.#alertSeries()]);
+    this.database.tick(now);
     for (const { states } of this.groups) for (const state of states) this.#evaluate(state, now);
+  }
+
+  /** As a reload with new rule files. The history of requests is what rules can be recorded over. */
+  load(rules: readonly RecordingRule[]): void {
+    const now = this.#world.clock.now();
+    // Rates over five minutes need as much before them.
+    this.database.load(rules, now - RELEASED_MS + LOOKBACK_MS, now);
   }
 
   activeAlerts(): ActiveAlert[] {

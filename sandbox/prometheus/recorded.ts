@@ -92,6 +92,11 @@ export const RECORDED_QUERIES = [
   'sum(mem) by (ns) / sum(lim) by (ns) > 0.4',
   '1 - sum(mem) / sum(lim)',
   'sum by (ns) (rate(requests_total{code=~"5.."}[30s])) / sum by (ns) (rate(requests_total[30s])) > 0.05',
+  'topk(2, mem)',
+  'bottomk by (ns) (1, mem)',
+  'sum_over_time(mem[2m:30s])',
+  'avg_over_time(mem[3m:7s])',
+  'max_over_time(mem{pod="a"}[1d:1m])',
   ...OVER_RANGE,
 ];
 

@@ -2,6 +2,7 @@
 import { isReady } from '../controllers/context.ts';
 import type { Pod, Workload } from '../kubernetes/object.ts';
 import { isTree } from '../kubernetes/object.ts';
+import { APPS, type App } from '../sovereign.ts';
 import { bytesOf, latencyBuckets } from '../workloads.ts';
 import type { World } from '../world.ts';
 
@@ -35,6 +36,7 @@ export function scrape(world: World): Sample[] {
     podUsage(world, pod, pods, add);
     podRequests(world, pod, add);
   }
+  for (const app of APPS) if (app.requestsPerSecond > 0) appAnswers(world, app, add);
   workloadState(world, add);
   baoState(world, add);
   for (const organization of Object.keys(world.budgets)) {
@@ -100,6 +102,56 @@ function podRequests(world: World, pod: Pod, add: Add): void {
   }
   add('http_request_duration_seconds_count', labels, ok + failed);
   add('http_request_duration_seconds_sum', labels, requests.seconds);
+}
+
+/** Upper bounds in seconds of vLLM's and the projector's buckets, and the share of events that stay under them when all is well. */
+const VLLM_LATENCY = [
+  ['0.5', 0.04],
+  ['1', 0.3],
+  ['2.5', 0.86],
+  ['5', 0.982],
+  ['10', 0.999],
+  ['+Inf', 1],
+] as const;
+const DELIVERY = [
+  ['0.25', 0.8],
+  ['0.5', 0.95],
+  ['1', 0.985],
+  ['2', 0.996],
+  ['5', 1],
+  ['+Inf', 1],
+] as const;
+
+/** As Cilium sees the answers of an app, and what two of the apps measure themselves. */
+function appAnswers(world: World, app: App, add: Add): void {
+  const { ok, failed, late } = world.workloads.answersOf(app);
+  const seen = {
+    job: 'hubble',
+    reporter: 'server',
+    protocol: 'HTTP/1.1',
+    method: 'GET',
+    destination_namespace: app.namespace,
+    destination_workload: app.name,
+  };
+  add('hubble_http_requests_total', { ...seen, status: '200' }, Math.floor(ok));
+  add('hubble_http_requests_total', { ...seen, status: '500' }, Math.floor(failed));
+  const own = { job: app.name, namespace: app.namespace };
+  if (app.name === 'vllm')
+    histogram('vllm:e2e_request_latency_seconds', { ...own, model_name: 'mistral' }, VLLM_LATENCY, ok);
+  if (app.name === 'projector')
+    histogram('catalyst_projector_sse_delivery_seconds', { ...own, stream: 'workloads' }, DELIVERY, ok - late);
+
+  /** @param intime events that went as usual; all others took longer than every bound */
+  function histogram(
+    name: string,
+    labels: Labels,
+    shares: readonly (readonly [string, number])[],
+    intime: number,
+  ): void {
+    for (const [le, share] of shares)
+      add(`${name}_bucket`, { ...labels, le }, Math.floor(le === '+Inf' ? ok : intime * share));
+    add(`${name}_count`, labels, Math.floor(ok));
+  }
 }
 
 function workloadState(world: World, add: Add): void {

@@ -21,9 +21,9 @@ export interface Matching {
 export type Expression =
   | { kind: 'number'; value: number }
   | { kind: 'string'; value: string }
-  | { kind: 'selector'; name: string | undefined; matchers: Matcher[]; rangeMs?: number }
+  | { kind: 'selector'; name: string | undefined; matchers: Matcher[]; rangeMs?: number; stepMs?: number }
   | { kind: 'call'; name: string; args: Expression[] }
-  | { kind: 'aggregate'; operator: string; grouping: Grouping; argument: Expression }
+  | { kind: 'aggregate'; operator: string; grouping: Grouping; parameter?: Expression; argument: Expression }
   | { kind: 'negate'; argument: Expression }
   | {
       kind: 'binary';
@@ -39,7 +39,8 @@ export class PromqlError extends Error {}
 
 type Token = { type: 'number' | 'string' | 'name' | 'duration' | 'symbol' | 'end'; text: string; at: number };
 
-const AGGREGATES = new Set(['sum', 'avg', 'min', 'max', 'count', 'group']);
+const AGGREGATES = new Set(['sum', 'avg', 'min', 'max', 'count', 'group', 'topk', 'bottomk']);
+const PARAMETERED = new Set(['topk', 'bottomk']);
 export const FUNCTIONS = new Set([
   'abs',
   'absent',
@@ -226,10 +227,13 @@ class Parser {
   #aggregate(operator: string): Expression {
     let grouping = this.#grouping();
     this.#expect('(', 'aggregation');
+    const parameter = PARAMETERED.has(operator) ? this.#binary(0) : undefined;
+    if (parameter) this.#expect(',', 'aggregation');
     const argument = this.#binary(0);
     this.#expect(')', 'aggregation');
     grouping ??= this.#grouping();
-    return { kind: 'aggregate', operator, grouping: grouping ?? { by: true, labels: [] }, argument };
+    const whole = { kind: 'aggregate', operator, grouping: grouping ?? { by: true, labels: [] }, argument } as const;
+    return parameter ? { ...whole, parameter } : whole;
   }
 
   #grouping(): Grouping | undefined {
@@ -258,8 +262,19 @@ class Parser {
     const token = this.#take();
     const rangeMs = token.type === 'duration' ? parseDuration(token.text) : undefined;
     if (rangeMs === undefined) throw errorAt(token.at, `not a valid duration string: "${token.text}"`);
+    const stepMs = this.#step();
     this.#expect(']', 'range selector');
-    return { kind: 'selector', name, matchers, rangeMs };
+    return { kind: 'selector', name, matchers, rangeMs, ...(stepMs === undefined ? {} : { stepMs }) };
+  }
+
+  /** The step of a subquery, `[1h:5m]`; `:5m` reads like a name, which may begin with a colon. */
+  #step(): number | undefined {
+    if (!/^:\d/.test(this.#peek().text)) return undefined;
+    const token = this.#take();
+    const stepMs = parseDuration(token.text.slice(1));
+    if (stepMs === undefined || stepMs === 0)
+      throw errorAt(token.at, `not a valid duration string: "${token.text.slice(1)}"`);
+    return stepMs;
   }
 
   #matchers(matchers: Matcher[]): void {

@@ -17,6 +17,8 @@ export const permissions = [
   'catalog.refresh',
   /** A one-time login link for oneself or a colleague at the same desk. */
   'link.make',
+  /** To make every link in a page and every calendar address worthless. */
+  'linkKey.replace',
   /** To break something on purpose, on a server that offers it. */
   'drill.start',
   'deliver',
@@ -36,10 +38,11 @@ export const rolePermissions = {
     'record.verify',
     'catalog.refresh',
     'link.make',
+    'linkKey.replace',
     'drill.start',
     'metrics',
   ],
-  'security-officer': ['read', 'run.approve', 'record.read', 'record.verify'],
+  'security-officer': ['read', 'run.approve', 'record.read', 'record.verify', 'linkKey.replace'],
   'billing-admin': ['read'],
   'org-admin': ['read', 'incident.act', 'run.start', 'run.approve', 'run.cancel', 'record.read', 'catalog.refresh'],
   'org-developer': ['read', 'incident.act', 'run.start'],

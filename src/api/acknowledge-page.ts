@@ -3,13 +3,16 @@ import { createHash } from 'node:crypto';
 import type { Acknowledgement } from './ports.ts';
 
 const style = `
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { margin: 0; display: grid; min-height: 100vh; place-items: center; }
-main { box-sizing: border-box; width: 100%; max-width: 32rem; padding: 1.5rem; }
-h1 { margin: 0 0 .5rem; font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }
+:root { color-scheme: light dark; font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; background: light-dark(#f6f7f6, #121716); color: light-dark(#17201e, #e6ecea); }
+body { margin: 0; display: grid; min-height: 100dvh; place-items: center; }
+main { box-sizing: border-box; width: calc(100% - 2rem); max-width: 30rem; margin: 1rem; padding: 2rem; border: 1px solid light-dark(#dde3e0, #2e3937); border-radius: 12px; background: light-dark(#ffffff, #1a2120); }
+small { color: light-dark(#55615e, #a0aeaa); }
+h1 { margin: .25rem 0 1rem; font-size: 1.4rem; line-height: 1.3; overflow-wrap: anywhere; }
 p { margin: 0 0 1rem; overflow-wrap: anywhere; }
-button { font: inherit; font-weight: 600; width: 100%; padding: .875rem; border: 0; border-radius: .5rem; background: #1d4ed8; color: #fff; }
-button:focus-visible { outline: 3px solid #f59e0b; outline-offset: 3px; }
+p:last-child { margin: 0; }
+form { margin-top: 1.5rem; }
+button { font: inherit; font-weight: 600; width: 100%; min-height: 3rem; padding: .75rem; border: 0; border-radius: 8px; background: light-dark(#1f6b66, #6fc7bb); color: light-dark(#ffffff, #0d1816); cursor: pointer; }
+button:focus-visible { outline: 3px solid light-dark(#8a5200, #f0b45c); outline-offset: 3px; }
 `;
 
 /** Only this style sheet, a form to this server, and no frame around it. */
@@ -47,6 +50,7 @@ export function acknowledgePage(
 <style>${style}</style>
 </head>
 <body><main>
+<small>Catalyst SRE</small>
 <h1>${escapeHtml(title)}</h1>
 ${sentences.map((sentence) => `<p>${escapeHtml(sentence)}</p>`).join('\n')}
 ${form}

@@ -6,8 +6,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Log } from '../telemetry/log.ts';
 import { acknowledgePage, acknowledgePolicy } from './acknowledge-page.ts';
-import type { Api } from './fastify.ts';
-import type { AcknowledgeLinks } from './ports.ts';
+import { command, IdempotencyHeader } from './command.ts';
+import { type Api, actorOf, answers } from './fastify.ts';
+import type { AcknowledgeLinks, ApiPorts } from './ports.ts';
 import { toCatalystError } from './problem.ts';
 
 /** The button sends an empty form. */
@@ -53,4 +54,29 @@ export function acknowledgeRoutes(app: Api, links: AcknowledgeLinks, log: Log): 
       }
     });
   });
+}
+
+/** What to do about links that came into wrong hands. */
+export function linkKeyRoutes(app: Api, ports: Pick<ApiPorts, 'idempotencyKeys' | 'replaceLinkKey'>): void {
+  app.post(
+    '/api/v1/link-key/replace',
+    {
+      config: { access: 'linkKey.replace' },
+      schema: {
+        operationId: 'replaceLinkKey',
+        summary:
+          'Replaces the key of links: those in pages and the addresses of calendars are worth nothing from now on',
+        tags: ['access'],
+        headers: IdempotencyHeader,
+        response: answers(Type.Object({ replaced: Type.Boolean({ description: 'True.' }) })),
+      },
+    },
+    (request, reply) => {
+      const actor = actorOf(request);
+      return command(ports.idempotencyKeys, request, reply, async () => {
+        await ports.replaceLinkKey(actor.id);
+        return { status: 200, body: { replaced: true } };
+      });
+    },
+  );
 }

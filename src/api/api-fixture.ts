@@ -439,7 +439,8 @@ export function createFixture(): Fixture {
     approvals: model([exampleApproval('p1', 'acme'), exampleApproval('p2', 'globex')]),
     pages: model<never>([]) as never,
     incidentCommands: {
-      acknowledge: async (id, actor, { comment }) => did('acknowledge', id, actor.id, comment),
+      acknowledge: async (id, actor, { comment, version }) =>
+        did('acknowledge', id, actor.id, comment, version?.toString()),
       resolve: async (id, actor, resolution, falseAlarm) =>
         did('resolve', id, actor.id, resolution, falseAlarm ? 'false alarm' : undefined),
       escalate: async (id, actor, { comment, version }) => did('escalate', id, actor.id, comment, version?.toString()),
@@ -453,6 +454,7 @@ export function createFixture(): Fixture {
         return id;
       },
     },
+    replaceLinkKey: async (actor) => did('replace', 'link-key', actor),
     acknowledgeLinks: {
       look: async (token) => {
         if (f.fail.command) throw f.fail.command;

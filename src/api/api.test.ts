@@ -58,6 +58,7 @@ test('each role can do what the table says, and nothing else', async () => {
     'record.verify': () => ['GET', '/api/v1/record/verify'],
     'catalog.refresh': () => ['POST', '/api/v1/catalog/refresh', { repository: 'acme/runbooks' }],
     'link.make': () => ['POST', '/api/v1/login-links', { person: 'mira' }],
+    'linkKey.replace': () => ['POST', '/api/v1/link-key/replace'],
     'drill.start': () => ['POST', '/api/v1/drills/openbao-sealed'],
     deliver: () => ['POST', '/hooks/alertmanager', {}],
     metrics: () => ['GET', '/metrics'],

@@ -14,7 +14,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/meter.ts';
 import { parseTraceparent, type Tracing } from '../telemetry/trace.ts';
 import { type AccessToken, type Actor, authenticate, isAllowed } from './access.ts';
-import { acknowledgeRoutes } from './acknowledge-routes.ts';
+import { acknowledgeRoutes, linkKeyRoutes } from './acknowledge-routes.ts';
 import { commandRoutes } from './command-routes.ts';
 import { consoleRoutes } from './console-routes.ts';
 import { drillRoutes } from './drill-routes.ts';
@@ -114,6 +114,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
     incidentRoutes(scope, ports);
     onCallRoutes(scope, ports.onCall, options.clock);
     acknowledgeRoutes(scope, ports.acknowledgeLinks, options.log);
+    linkKeyRoutes(scope, ports);
     commandRoutes(scope, ports);
     explainRoutes(scope, ports);
     drillRoutes(scope, ports);

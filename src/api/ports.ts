@@ -435,6 +435,8 @@ export interface ApiPorts {
   pages: Pages;
   incidentCommands: IncidentCommands;
   acknowledgeLinks: AcknowledgeLinks;
+  /** Makes every link in a page and every calendar address there is worthless. @param actor as the record names who did it */
+  replaceLinkKey(actor: string): Promise<void>;
   runCommands: RunCommands;
   explainer: Explainer;
   /** Absent: no drill can be started over this server. */

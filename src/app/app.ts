@@ -37,6 +37,7 @@ import { createLog, type Log } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/meter.ts';
 import { createTracing } from '../telemetry/trace.ts';
 import { openCatalog } from './catalog.ts';
+import { createCatalogRecord } from './catalog-record.ts';
 import { commandPorts } from './commands.ts';
 import type { Config } from './config.ts';
 import { escalationPorts } from './escalation.ts';
@@ -44,7 +45,7 @@ import { checkHealth } from './health.ts';
 import { incidentTypeModel } from './incident-type-model.ts';
 import { createLeftOutReader } from './left-out.ts';
 import { createLifecycle } from './lifecycle.ts';
-import { acknowledgeLinks, openLinkKeys, pageLinks } from './links.ts';
+import { acknowledgeLinks, linkKeyReplacement, openLinkKeys, pageLinks } from './links.ts';
 import { parseListen } from './listen.ts';
 import { openLogin, readNotes } from './login.ts';
 import { startLoop } from './loop.ts';
@@ -291,6 +292,18 @@ export async function startApp(options: AppOptions): Promise<App> {
         },
       }),
     ];
+    const recordCatalog = createCatalogRecord({ db, clock, catalog });
+    const catalogNews = startLoop({
+      ...everyLoop,
+      name: 'catalog record',
+      every: 60_000,
+      round: async () => {
+        if (await recordCatalog()) wakeup.wake();
+        return false;
+      },
+    });
+    catalog.onChange(() => catalogNews.wake());
+    loops.push(catalogNews);
     const recordCheck = createRecordCheck(db, clock, log);
     loops.push(startLoop({ ...everyLoop, name: 'record', every: 3_600_000, round: recordCheck.round }));
     for (const loop of loops) life.onStop('background loop', () => loop.stop());
@@ -322,6 +335,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         },
         ...commandPorts(runs, incidents, explainer),
         acknowledgeLinks: acknowledgeLinks({ db, clock, keys, incidents }),
+        replaceLinkKey: linkKeyReplacement(config, { db, clock }),
         ...(drills ? { drills } : {}),
         catalog,
         wakeup,

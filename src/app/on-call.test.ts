@@ -27,7 +27,11 @@ const schedule = (name: string, organization?: string, people = ['mira', 'jo']):
 function modelOf(documents: OnCallSchedule[]) {
   const clock = new VirtualClock(Date.parse('2026-01-06T00:00:00Z'));
   const catalog = { resources: <R extends Resource>(_kind: Kind) => documents as unknown as R[] };
-  return { clock, documents, model: onCallModel({ catalog, clock, keys: linkKeysOf('a secret of the test') }) };
+  return {
+    clock,
+    documents,
+    model: onCallModel({ catalog, clock, keys: async () => linkKeysOf('a secret of the test') }),
+  };
 }
 
 test("an Organization's own schedule goes before the Sovereign's of the same name", async () => {

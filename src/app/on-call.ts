@@ -6,11 +6,12 @@ import type { Clock } from '../clock.ts';
 import type { Json } from '../integrations/contract.ts';
 import { type OnCall, onCallFrom, shiftsBetween } from '../notify/on-call.ts';
 import { calendarOf } from '../notify/on-call-calendar.ts';
-import { calendarToken, isCalendarToken, type LinkKeys } from '../notify/signed-link.ts';
+import { calendarToken, isCalendarToken } from '../notify/signed-link.ts';
+import type { LinkKeySource } from './links.ts';
 
 type Schedules = Pick<Catalog, 'resources'>;
 
-export function onCallModel(ports: { catalog: Schedules; clock: Clock; keys: LinkKeys }): OnCalls {
+export function onCallModel(ports: { catalog: Schedules; clock: Clock; keys: LinkKeySource }): OnCalls {
   const { catalog, clock, keys } = ports;
   const lookUp = onCallLookUp();
   const summary = (schedule: OnCallSchedule): OnCallSummary => {
@@ -58,13 +59,13 @@ export function onCallModel(ports: { catalog: Schedules; clock: Clock; keys: Lin
       const schedule = found(name, organization);
       if (!schedule) return undefined;
       const owner = schedule.provenance.organization;
-      const token = calendarToken(keys.calendar, { name, organization: owner });
+      const token = calendarToken((await keys()).calendar, { name, organization: owner });
       const query = owner === undefined ? '' : `?organization=${encodeURIComponent(owner)}`;
       return `/calendars/${encodeURIComponent(name)}/${token}.ics${query}`;
     },
     feed: async ({ name, organization }, word, person) => {
       const token = word.replace(/\.ics$/, '');
-      if (!isCalendarToken(keys.calendar, token, { name, organization })) return undefined;
+      if (!isCalendarToken((await keys()).calendar, token, { name, organization })) return undefined;
       const schedule = namedSo(catalog, name).find(({ provenance }) => provenance.organization === organization);
       return schedule && calendar(schedule, person);
     },

@@ -32,12 +32,12 @@ export function toWhoIsCalledFirst({
 }
 
 /** Hands pages to the configured receivers; the page's id is the key by which they know a second delivery. */
-export function pagesThrough(pager: Notify['pager'], linksOf: (page: Page) => PageLinks | undefined): Deliver {
+export function pagesThrough(pager: Notify['pager'], linksOf: (page: Page) => Promise<PageLinks | undefined>): Deliver {
   return async (receiver, page, signal) => {
     if (!pager) throw new CatalystError('NotConfigured', 'Nobody can be paged: integrations.notify is not configured.');
     await pager.deliver(
       receiver === defaultReceiver ? undefined : receiver,
-      { key: page.id, title: page.subject, text: page.body, severity: page.severity, ...linksOf(page) },
+      { key: page.id, title: page.subject, text: page.body, severity: page.severity, ...(await linksOf(page)) },
       signal,
     );
   };

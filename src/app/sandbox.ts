@@ -3,15 +3,19 @@
  * talks to the sandbox's servers as it would to the real ones, by a configuration like any other.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/start.ts';
 import { hashToken } from '../api/access.ts';
 import { systemClock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import { IntegrationsConfig } from '../integrations/all.ts';
+import { loadSloDocuments } from '../slo/documents.ts';
+import { sloGroups } from '../slo/rules.ts';
 import { type App, type AppOptions, startApp } from './app.ts';
 import { checkConfig, thisMachine } from './config.ts';
+import { filesUnder, handbookDirectory } from './document-files.ts';
 import { createDrills } from './drills.ts';
 import { writeCliFile } from './listen.ts';
 
@@ -49,6 +53,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
   if (clock !== undefined) world.clock = clock;
   const sandbox = await startSandbox(world);
   try {
+    sandbox.prometheus.load(await objectiveRules());
     const config = change(await configFor(sandbox, { dataDir, listen, secretsDir }));
     const tokens = { admin: newToken(), alertmanager: newToken() };
     const extraTokens: AppOptions['extraTokens'] = [
@@ -89,6 +94,21 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
   }
 }
 
+/** What its owners declare beside the handbook; two folders up in `src/` and in `dist/` alike. */
+const ownDocuments = fileURLToPath(new URL('../../sandbox/catalog', import.meta.url));
+
+/** The recording rules of all objectives, as `render prometheus` writes them for a real Prometheus. */
+async function objectiveRules() {
+  const folders = [join(handbookDirectory, 'exporters'), join(handbookDirectory, 'slos'), ownDocuments];
+  const files = (await Promise.all(folders.map(filesUnder))).flat();
+  const texts = await Promise.all(
+    files.map(async (file) => ({ origin: { source: 'sandbox', file }, text: await readFile(file) })),
+  );
+  return loadSloDocuments(texts)
+    .slos.flatMap((slo) => sloGroups(slo).flatMap(({ rules }) => rules))
+    .filter((rule) => 'record' in rule);
+}
+
 const newToken = () => randomBytes(24).toString('hex');
 
 async function configFor(
@@ -107,6 +127,7 @@ async function configFor(
     sovereign: { name: 'pocket', mode: 'Automatic' },
     policy: { defaultRunbookMode: 'Automatic' },
     organizations: [{ name: 'acme', namespaces: ['shop-*', 'cortex'] }],
+    catalog: { sources: [{ folder: ownDocuments }] },
     integrations: {
       kubernetes: {
         server: sandbox.kubernetes.url,

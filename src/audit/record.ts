@@ -42,6 +42,7 @@ export const recordKinds = [
   'access.loggedOut',
   'access.roleTaken',
   'access.linkMade',
+  'access.linkKeyReplaced',
   /** Somebody read what not everybody may: the record itself, or deliveries to the byte. */
   'access.read',
   'drill.started',

@@ -157,6 +157,9 @@ test('colour only on a terminal, never with NO_COLOR, always when asked', async 
 
 test('commands print what became of it', async () => {
   assert.equal((await cli(['incident', 'ack', 'i1', '-m', 'on it'])).out, 'incident/i1 acknowledged\n');
+  assert.equal((await cli(['incident', 'ack', 'i1', '--seen', '7'])).code, 0);
+  assert.equal((await cli(['incident', 'ack', 'i1', '--seen', 'x'])).code, 2);
+  assert.equal((await cli(['link-key', 'replace'])).out, 'link-key replaced\n');
   assert.equal((await cli(['incident', 'resolve', 'i1', '-m', 'fixed'])).out, 'incident/i1 resolved\n');
   assert.equal((await cli(['incident', 'note', 'i1', '-m', 'hm', '-o', 'name'])).out, 'incident/i1\n');
   assert.equal((await cli(['incident', 'resolve', 'i1', '-m', 'a test', '--false-alarm'])).code, 0);
@@ -170,6 +173,8 @@ test('commands print what became of it', async () => {
   );
   assert.deepEqual(t.fixture.commands, [
     'acknowledge i1 token/root on it',
+    'acknowledge i1 token/root 7',
+    'replace link-key token/root',
     'resolve i1 token/root fixed',
     'note i1 token/root hm',
     'resolve i1 token/root a test false alarm',

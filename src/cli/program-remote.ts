@@ -1,5 +1,5 @@
 /** The part of the command tree that reads from a server and acts on incidents, runs and the record. */
-import { Argument, type Command } from 'commander';
+import { Argument, type Command, InvalidArgumentError } from 'commander';
 import type { GetFlags } from './get.ts';
 import { colour, examples, output, type ProgramContext, remote } from './program-parts.ts';
 
@@ -87,13 +87,21 @@ export function addIncident(program: Command, { io, finish }: ProgramContext): v
       .addOption(output());
   verb('ack', 'take an incident, which stops its escalation')
     .option('-m, --comment <text>', 'what you are about to do')
+    .option('--seen <version>', 'its version as you saw it: if it has changed since, nothing is done', versionOf)
     .addHelpText(
       'after',
       examples(['catalyst-sre incident ack ID -m "looking at it"', 'the timeline shows who and why']),
     )
     .action(async (id: string, flags) =>
       finish(
-        await (await import('./act.ts')).act('incident', 'acknowledge', [id], { comment: flags.comment }, flags, io),
+        await (await import('./act.ts')).act(
+          'incident',
+          'acknowledge',
+          [id],
+          { comment: flags.comment, version: flags.seen },
+          flags,
+          io,
+        ),
       ),
     );
   verb('escalate', 'ask for help: page the next step of the escalation policy now')
@@ -265,7 +273,25 @@ export function addAudit(program: Command, { io, finish }: ProgramContext): void
     .action(async (flags) => finish(await (await import('./audit.ts')).auditVerify(flags, io)));
 }
 
+function versionOf(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is a whole number from 1.');
+  return Number(text);
+}
+
 export function addLogin(program: Command, { io, finish }: ProgramContext): void {
+  const linkKey = program
+    .command('link-key')
+    .description('The key that signs the links in pages and the addresses of calendars.');
+  linkKey.summary('the key of links');
+  remote(
+    linkKey
+      .command('replace')
+      .summary('make every link in a page and every calendar address worthless')
+      .description('Replaces the key in the database. Where the configuration names a file, replace that and restart.')
+      .addOption(output()),
+  )
+    .addHelpText('after', examples(['catalyst-sre link-key replace', 'when pages were forwarded to the wrong people']))
+    .action(async (flags) => finish(await (await import('./login.ts')).replaceLinkKey(flags, io)));
   remote(
     program
       .command('login')

@@ -32,8 +32,15 @@ async function enter(browser: Browser, s: SandboxApp, look: BrowserContextOption
   return page;
 }
 
-/** What is asked has been answered, and what was loaded is drawn. */
-const settled = (page: Page) => page.waitForLoadState('networkidle');
+/** What is asked has been answered, and what was loaded is drawn. `networkidle` is told once a page only, so it is counted here. */
+async function settled(page: Page): Promise<void> {
+  for (let quiet = 0; quiet < 5; quiet++) {
+    const before = await requestsOf(page);
+    await page.waitForTimeout(150);
+    if ((await requestsOf(page)) !== before) quiet = 0;
+  }
+}
+const requestsOf = (page: Page) => page.evaluate<number>("performance.getEntriesByType('resource').length");
 
 async function withSandbox<T>(mode: 'Approval' | 'Automatic', work: (s: SandboxApp) => Promise<T>): Promise<T> {
   const dataDir = await mkdtemp(join(tmpdir(), 'pictures-'));

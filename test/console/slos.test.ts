@@ -150,6 +150,7 @@ describeReal('objectives where Prometheus has no rules for them', findChromium, 
   test('the view says what to do', async () => {
     await buildConsole();
     const s = await startPocketSovereign();
+    s.sandbox.prometheus.load([]);
     const browser = await startChromium();
     try {
       const mira = await enter(browser, s);

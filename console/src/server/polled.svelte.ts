@@ -1,5 +1,6 @@
-/** What changes without an entry of the record, as documents in Git and what Prometheus knows: read again from time to time, while somebody looks. */
+/** What changes without an entry of the record that one may see, as what Prometheus knows: read again from time to time, while somebody looks. */
 import type { Live } from './live.svelte.ts';
+import { login } from './session.svelte.ts';
 
 /** Rules record every 30 s, and sources are read no more often; sooner there is nothing new. */
 const everyMs = 30_000;
@@ -20,4 +21,12 @@ export function polled<T>(value: Live<T>): Live<T> {
     };
   });
   return value;
+}
+
+/**
+ * Documents: the record says when they change. Only what happens to the Sovereign's is not in an Organization's slice of it,
+ * so that its people look from time to time.
+ */
+export function ofCatalog<T>(value: Live<T>): Live<T> {
+  return login.now.kind === 'in' && login.now.session.organization !== undefined ? polled(value) : value;
 }

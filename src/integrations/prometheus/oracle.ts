@@ -42,7 +42,7 @@ export function decideFiring(alert: AlertQuestion, samples: readonly Sample[], a
   if (samples.some(({ metric }) => fits(metric, alert, ['__name__'])))
     return { answer: 'firing', sentence: "the alert's own expression still gives its sample" };
   if (samples.length === 0)
-    return { answer: 'notFiring', sentence: "the alert's own expression gives no sample any more" };
+    return { answer: 'notFiring', sentence: "The alert's own expression gives no sample any more." };
   if (alerts.length > 0) return { answer: 'notFiring', sentence: `${samples.length} others fire, but not this one` };
   return unknown(
     "the alert's expression gives samples, but none with its labels, and Prometheus does not list the alert to compare",
