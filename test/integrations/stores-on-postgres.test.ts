@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { findPostgres } from '../../testbed/postgres.ts';
 import { describeReal, sharedPostgres } from '../../testbed/real.ts';
+import { makeRoom } from '../room.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** Every test that asks `openTestDatabase` for its database. */
@@ -23,7 +24,7 @@ describeReal('stores and engine on PostgreSQL', findPostgres, () => {
     const { url } = await sharedPostgres();
     // The runner tells its children by this variable that they are part of it; this one is a run of its own.
     const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
-    const child = spawn(process.execPath, ['--test', '--test-concurrency=2', '--test-reporter=dot', ...files], {
+    const child = spawn(process.execPath, ['--test', '--test-reporter=dot', makeRoom('stores-on-postgres', files)], {
       cwd: root,
       env: { ...environment, CATALYST_TEST_POSTGRES: url },
     });

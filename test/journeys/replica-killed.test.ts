@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
 import { type Sandbox, startSandbox } from '../../sandbox/start.ts';
 import { type OpenDatabase, openDatabase } from '../../src/database/open.ts';
+import { mainProgram } from '../../src/failover/drill/processes.ts';
 import { findPostgres } from '../../testbed/postgres.ts';
 import { type Server, startServer, temporaryDirectory, waitUntil } from '../../testbed/process.ts';
 import { describeReal, sharedPostgres } from '../../testbed/real.ts';
@@ -17,7 +18,6 @@ import { type Cable, layCable } from '../cable.ts';
 
 /** A claim ends thirty seconds after its holder was last heard of. */
 const limitMs = 150_000;
-const entryPoint = join(import.meta.dirname, '../../src/main.ts');
 
 describeReal('two replicas, one killed', findPostgres, () => {
   const directory = temporaryDirectory('replicas');
@@ -114,7 +114,7 @@ async function startReplica(directory: string, name: string, { sandbox, cable, u
   const server = startServer({
     name: `replica ${name}`,
     program: process.execPath,
-    args: [entryPoint, 'serve', '--config', file('config.yaml', stringify(config))],
+    args: [mainProgram, 'serve', '--config', file('config.yaml', stringify(config))],
   });
   let listening = '';
   await waitUntil(

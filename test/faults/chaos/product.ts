@@ -1,10 +1,9 @@
 /** One replica of the product as a process of its own, which can be killed at any moment and started again. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import { mainProgram } from '../../../src/failover/drill/processes.ts';
 
-const main = join(import.meta.dirname, '../../../src/main.ts');
 /** A start with recovery takes one to six seconds on an idle machine; a busy one gets ten times as much. */
 const startLimit = 60_000;
 /** Lines kept of what a process wrote, for the report of a failure. */
@@ -30,7 +29,7 @@ export function replica(configFile: string): Replica {
   let ended: Promise<number | null> = Promise.resolve(0);
 
   function start(): void {
-    const started = spawn(process.execPath, [main, 'serve', '--config', configFile], {
+    const started = spawn(process.execPath, [mainProgram, 'serve', '--config', configFile], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     child = started;

@@ -1,0 +1,59 @@
+/**
+ * `npm run test:all`: all tests, or those in files that match the arguments (`npm run test:all -- 'src/run/*.test.ts'`),
+ * with the report of `node --test`. Files of one folder of the product run in one process; what starts servers of its own
+ * runs alone.
+ */
+import { globSync } from 'node:fs';
+import { join, matchesGlob } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { makeRoom } from '../test/room.ts';
+
+const root = join(import.meta.dirname, '..');
+
+/** Longest of one test, ms: the slowest takes two minutes on a busy machine. */
+const testLimit = 240_000;
+/** One for each of two processors; a third made tests miss limits they keep otherwise. */
+const concurrency = 2;
+
+/** In a process of their own, longest first: what starts servers, ends processes, measures or takes a processor for itself. */
+const alone = [
+  'test/faults/kill-9.test.ts',
+  'test/journeys/failover-clusters.test.ts',
+  'test/journeys/*-on-real-servers.test.ts',
+  'test/console/{real-sovereign,faults}.test.ts',
+  'test/journeys/{handbook,replica-killed,approvals-and-budget,failover-*}.test.ts',
+  'test/integrations/{real-conformance,stores-on-postgres}.test.ts',
+  'src/failover/{cluster-groups,simulation/*,layers/kubernetes-layers}.test.ts',
+  '{bench,testbed,tools}/**',
+  'test/faults/kubernetes-away.test.ts',
+  'test/{witness,resolvers}/*.test.ts',
+  'src/{database/embedded,slo/prometheus-files}.test.ts',
+  'test/*.test.ts',
+];
+
+/** The files of each process, in the order in which they begin. */
+function processes(files: readonly string[]): string[] {
+  const rank = (file: string) => alone.findIndex((pattern) => matchesGlob(file, pattern));
+  const [first, others] = [files.filter((file) => rank(file) >= 0), files.filter((file) => rank(file) < 0)];
+  // The room is the first two folders: src/run, test/console.
+  const rooms = Map.groupBy(others, (file) => file.split('/').slice(0, 2).join('/'));
+  return [
+    ...first.toSorted((a, b) => rank(a) - rank(b)).map((file) => join(root, file)),
+    ...[...rooms].map(([room, members]) => makeRoom(room, members)),
+  ];
+}
+
+const wanted = process.argv.slice(2);
+const files = globSync('{src,sandbox,testbed,test,bench,tools}/**/*.test.ts', { cwd: root })
+  .filter((file) => wanted.length === 0 || wanted.some((pattern) => matchesGlob(file, pattern)))
+  .sort();
+
+const tests = run({ files: processes(files), concurrency, execArgv: [`--test-timeout=${testLimit}`] });
+tests.on('test:fail', ({ todo }) => {
+  if (todo === undefined || todo === false) process.exitCode = 1;
+});
+tests.on('test:summary', ({ file, counts, success }) => {
+  if (file === undefined && (!success || counts.tests === 0)) process.exitCode = 1;
+});
+tests.compose(spec).pipe(process.stdout);
