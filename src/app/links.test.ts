@@ -166,10 +166,7 @@ test('the key is that of the file, or one that all replicas share', async () => 
     await linkKeyReplacement({}, ports)('token/root');
     assert.notDeepEqual(await first(), one);
     assert.deepEqual(await second(), await first(), 'it is another one for every replica, at once');
-    assert.equal(
-      (await readRecord(database.db, { limit: 1, order: 'desc' }))[0]?.kind,
-      'access.linkKeyReplaced',
-    );
+    assert.equal((await readRecord(database.db, { limit: 1, order: 'desc' }))[0]?.kind, 'access.linkKeyReplaced');
     const file = join(folder, 'key');
     await writeFile(file, `${'0123456789abcdef'.repeat(4)}\n`);
     const own = await (await openLinkKeys({ linkKeyFile: file }, ports))();
