@@ -503,6 +503,13 @@ export function createFixture(): Fixture {
       },
     },
     record: {
+      // The store's own test tells how a long record is searched.
+      search: async ({ text, ...filter }) => {
+        const all = await ports.record.read({ ...filter, limit: Number.POSITIVE_INFINITY });
+        const found = all.filter(({ sentence }) => sentence.toLowerCase().includes(text.toLowerCase()));
+        const entries = found.slice(0, filter.limit);
+        return { entries, next: found.length > filter.limit ? entries.at(-1)?.seq : undefined };
+      },
       read: async (filter) => {
         f.record.reads += 1;
         if (f.record.failing) throw new CatalystError('Unavailable', 'The database does not answer.');

@@ -130,6 +130,18 @@ test('the record is read from its end as well, page by page', async () => {
   assert.deepEqual(await seqs('order=desc', 'acme-admin'), [[3, 1], undefined]);
   assert.deepEqual(await seqs('limit=2'), [[1, 2], '2']);
   assert.equal((await get('/api/v1/record?order=up')).statusCode, 400);
+  assert.equal((await get('/api/v1/record?text=')).statusCode, 400);
+});
+
+test('the record is searched, within the slice of who asks, and goes on where the search was', async () => {
+  f.record.append({ sentence: 'Needle', organization: 'acme' }, { sentence: 'hay' }, { sentence: 'a needle' });
+  const found = async (query: string, who?: string) => {
+    const { items, next } = (await get(`/api/v1/record?${query}`, who)).json();
+    return { seqs: items.map((entry: { seq: number }) => entry.seq), next };
+  };
+  assert.deepEqual(await found('text=needle&order=desc&limit=1'), { seqs: [3], next: '3' });
+  assert.deepEqual(await found('text=needle&order=desc&limit=1&after=3'), { seqs: [1], next: undefined });
+  assert.deepEqual(await found('text=needle', 'acme-admin'), { seqs: [1], next: undefined });
 });
 
 test('the draft of a review is Markdown', async () => {

@@ -1,5 +1,5 @@
 /** The ports that are nothing but queries, over the one database. The composition root adds the services'. */
-import { readRecord, recordHead, verifyChain } from '../audit/record-store.ts';
+import { readRecord, recordHead, searchRecord, verifyChain } from '../audit/record-store.ts';
 import type { Clock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import { messageOf } from '../errors.ts';
@@ -44,6 +44,7 @@ export function createDatabasePorts(database: OpenDatabase, clock: Clock): Datab
     },
     record: {
       read: (filter) => readRecord(db, filter),
+      search: (filter) => searchRecord(db, filter),
       head: () => recordHead(db),
       verify: (signal) => verifyChain(db, { signal }),
     },

@@ -385,6 +385,8 @@ export interface Catalog {
 
 export interface TheRecord {
   read(filter: RecordFilter): Promise<RecordedEntry[]>;
+  /** A search looks at so many entries at a time: it may find none and still have a `next`. */
+  search(filter: RecordFilter & { text: string }): Promise<{ entries: RecordedEntry[]; next: number | undefined }>;
   /** Sequence number of the newest entry; 0 when there is none. */
   head(): Promise<number>;
   verify(signal: AbortSignal): Promise<ChainVerdict>;

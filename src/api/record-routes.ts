@@ -18,6 +18,14 @@ const After = Type.Optional(
 const Order = Type.Unsafe<'asc' | 'desc'>(
   Type.String({ description: 'Oldest first, or newest first.', enum: ['asc', 'desc'], default: 'asc' }),
 );
+const Text = Type.Optional(
+  Type.String({
+    description:
+      'Only those whose kind, actor or sentence contains this, in any case. An answer looks at 5,000 entries at most: it may hold few or none and still have a `next`.',
+    minLength: 1,
+    maxLength: 200,
+  }),
+);
 const Query = {
   limit: PageQuery.limit,
   after: After,
@@ -30,6 +38,11 @@ export function recordRoutes(app: Api, ports: ApiPorts): void {
     const items = entries.slice(0, filter.limit);
     const next = entries.length > filter.limit ? { next: String(items.at(-1)?.seq) } : {};
     return { items: items.map((entry) => withTimes(entry, ['at'])), ...next };
+  };
+  const searched = async (filter: Parameters<ApiPorts['record']['search']>[0]) => {
+    const { entries, next } = await ports.record.search(filter);
+    const items = entries.map((entry) => withTimes(entry, ['at']));
+    return next === undefined ? { items } : { items, next: String(next) };
   };
   const sliceOf = (organization: string | undefined) => (organization === undefined ? {} : { organization });
   const maybeId = (of: string) =>
@@ -44,13 +57,17 @@ export function recordRoutes(app: Api, ports: ApiPorts): void {
         summary: 'Reads the record, oldest or newest first',
         tags: ['record'],
         querystring: Type.Object(
-          { ...Query, incidentId: maybeId('incident'), runId: maybeId('run') },
+          { ...Query, incidentId: maybeId('incident'), runId: maybeId('run'), text: Text },
           { additionalProperties: false },
         ),
         response: answers(listOf(RecordEntry, 'entries')),
       },
     },
-    (request) => page({ ...request.query, ...sliceOf(actorOf(request).organization) }),
+    (request) => {
+      const { text, ...query } = request.query;
+      const filter = { ...query, ...sliceOf(actorOf(request).organization) };
+      return text === undefined ? page(filter) : searched({ ...filter, text });
+    },
   );
 
   app.get(

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { openTestDatabase } from '../../test/open-test-database.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import type { RecordEntry } from './record.ts';
-import { appendRecord, readRecord, verifyChain } from './record-store.ts';
+import { appendRecord, readRecord, searchRecord, verifyChain } from './record-store.ts';
 
 let database: OpenDatabase;
 before(async () => {
@@ -70,4 +70,33 @@ test('a changed entry, a missing entry and a cut-off end are all found', async (
   await tamper(`UPDATE record SET data = '{"a":1}' WHERE seq = 1`, /Entry 1 was changed/);
   await tamper(`DELETE FROM record WHERE seq = 2`, /Entry 2 is missing/);
   await tamper(`DELETE FROM record WHERE seq = 3`, /cut off/);
+});
+
+test('a search goes through a long record look by look, both ways, and finds each entry once', async () => {
+  const { db, close } = await openTestDatabase();
+  const told = Array.from({ length: 11_000 }, (_, n) => ({
+    ...entry(n % 4_000 === 0 ? `Needle ${n}` : 'hay'),
+    organization: n === 4_000 ? 'acme' : undefined,
+  }));
+  await db.transaction().execute((tx) => appendRecord(tx, told));
+  const found = async (filter: Omit<Parameters<typeof searchRecord>[1], 'limit'>, limit = 10) => {
+    const seqs: number[] = [];
+    let looks = 0;
+    for (let after: number | undefined; looks < 10; looks++) {
+      const look = await searchRecord(db, { ...filter, limit, ...(after === undefined ? {} : { after }) });
+      seqs.push(...look.entries.map(({ seq }) => seq));
+      after = look.next;
+      if (after === undefined) break;
+    }
+    return { seqs, looks: looks + 1 };
+  };
+  assert.deepEqual(await found({ text: 'nEEDle' }), { seqs: [1, 4_001, 8_001], looks: 3 });
+  assert.deepEqual(await found({ text: 'needle', order: 'desc' }), { seqs: [8_001, 4_001, 1], looks: 3 });
+  assert.deepEqual((await found({ text: 'needle' }, 1)).seqs, [1, 4_001, 8_001], 'a full page goes on where it ended');
+  assert.deepEqual(await found({ text: 'needle', organization: 'acme' }), { seqs: [4_001], looks: 1 });
+  assert.deepEqual((await found({ text: 'no such thing' })).seqs, []);
+  assert.equal((await searchRecord(db, { text: '%', limit: 1 })).entries.length, 0, 'a text, not a pattern');
+  const [data] = (await searchRecord(db, { text: 'needle 0', limit: 1 })).entries;
+  assert.deepEqual(data, (await readRecord(db, { limit: 1 }))[0]);
+  await close();
 });

@@ -1,5 +1,5 @@
-import { sql } from 'kysely';
-import type { Queryable, Tx } from '../database/tables.ts';
+import { type SelectQueryBuilder, sql } from 'kysely';
+import type { Queryable, Tables, Tx } from '../database/tables.ts';
 import type { Json } from '../integrations/contract.ts';
 import { hashEntry, type RecordEntry, type RecordedEntry, type RecordKind } from './record.ts';
 
@@ -79,38 +79,67 @@ export async function recordHead(db: Queryable): Promise<number> {
 
 /** Entries in order. */
 export async function readRecord(db: Queryable, filter: RecordFilter): Promise<RecordedEntry[]> {
-  return (await readRows(db, filter)).map(({ dataText, ...entry }) => ({
-    ...entry,
-    data: JSON.parse(dataText) as Json,
-  }));
+  return (await readRows(db, filter)).map(entryOf);
+}
+
+function entryOf({ dataText, ...entry }: RecordRow): RecordedEntry {
+  return { ...entry, data: JSON.parse(dataText) as Json };
+}
+
+/** Entries one search looks at: some ten milliseconds, however long the record is. */
+const searchedAtOnce = 5_000;
+
+/**
+ * Entries whose kind, actor or sentence contains a text, in any case, in order. One look goes through so many entries and
+ * no more, so that it may find nothing and still not be at the end.
+ * @returns besides, the entry behind which the next look goes on; undefined at the end
+ */
+export async function searchRecord(
+  db: Queryable,
+  { text, limit, ...filter }: RecordFilter & { text: string },
+): Promise<{ entries: RecordedEntry[]; next: number | undefined }> {
+  const order = filter.order ?? 'asc';
+  const window = narrowed(db.selectFrom('record').select(['seq', 'kind', 'actor', 'sentence']), filter)
+    .orderBy('seq', order)
+    .limit(searchedAtOnce);
+  const { rows } = await sql<{ hits: number[] | null; looked: number; last: number | null }>`
+    SELECT (array_agg(seq ORDER BY seq ${sql.raw(order)}) FILTER (
+        WHERE strpos(lower(concat_ws(' ', kind, actor, sentence)), lower(${text})) > 0))[1:${limit + 1}]::float8[] AS hits,
+      count(*)::int AS looked, ${order === 'asc' ? sql`max(seq)` : sql`min(seq)`}::float8 AS last
+    FROM (${window}) AS looked_at`.execute(db);
+  const { hits, looked, last } = rows[0] ?? { hits: null, looked: 0, last: null };
+  const found = (hits ?? []).slice(0, limit);
+  const entries = found.length === 0 ? [] : (await readRows(db, { seqs: found, order, limit })).map(entryOf);
+  if (hits && hits.length > limit) return { entries, next: found.at(-1) };
+  return { entries, next: looked === searchedAtOnce && last !== null ? last : undefined };
 }
 
 /** An entry with its data exactly as it was hashed. */
 type RecordRow = Omit<RecordedEntry, 'data'> & { dataText: string };
 
-async function readRows(db: Queryable, filter: RecordFilter): Promise<RecordRow[]> {
-  let query = db
-    .selectFrom('record')
-    .select([
-      'seq',
-      'at',
-      'kind',
-      'actor',
-      'organization',
-      'alert_id',
-      'incident_id',
-      'run_id',
-      'sentence',
-      'previous_hash',
-      'hash',
-    ])
-    .select(sql<string>`data::text`.as('data_text'))
+async function readRows(db: Queryable, filter: RecordFilter & { seqs?: readonly number[] }): Promise<RecordRow[]> {
+  let query = narrowed(
+    db
+      .selectFrom('record')
+      .select([
+        'seq',
+        'at',
+        'kind',
+        'actor',
+        'organization',
+        'alert_id',
+        'incident_id',
+        'run_id',
+        'sentence',
+        'previous_hash',
+        'hash',
+      ])
+      .select(sql<string>`data::text`.as('data_text')),
+    filter,
+  )
     .orderBy('seq', filter.order ?? 'asc')
     .limit(filter.limit);
-  if (filter.after !== undefined) query = query.where('seq', filter.order === 'desc' ? '<' : '>', filter.after);
-  if (filter.incidentId !== undefined) query = query.where('incident_id', '=', filter.incidentId);
-  if (filter.runId !== undefined) query = query.where('run_id', '=', filter.runId);
-  if (filter.organization !== undefined) query = query.where('organization', '=', filter.organization);
+  if (filter.seqs) query = query.where('seq', '=', sql<number>`ANY(${[...filter.seqs]}::bigint[])`);
   const rows = await query.execute();
   return rows.map((row) => ({
     seq: row.seq,
@@ -126,6 +155,18 @@ async function readRows(db: Queryable, filter: RecordFilter): Promise<RecordRow[
     hash: row.hash,
     dataText: row.data_text,
   }));
+}
+
+function narrowed<Row>(
+  query: SelectQueryBuilder<Tables, 'record', Row>,
+  { after, order, incidentId, runId, organization }: Omit<RecordFilter, 'limit'>,
+): SelectQueryBuilder<Tables, 'record', Row> {
+  let narrow = query;
+  if (after !== undefined) narrow = narrow.where('seq', order === 'desc' ? '<' : '>', after);
+  if (incidentId !== undefined) narrow = narrow.where('incident_id', '=', incidentId);
+  if (runId !== undefined) narrow = narrow.where('run_id', '=', runId);
+  if (organization !== undefined) narrow = narrow.where('organization', '=', organization);
+  return narrow;
 }
 
 export type ChainVerdict =

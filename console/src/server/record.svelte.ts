@@ -77,11 +77,18 @@ export interface NewestEntries {
   loadMore(): Promise<void>;
 }
 
+/** Looks of a search that find nothing, one after the other, before a person is asked whether to go on. */
+const emptyLooks = 10;
+
 /**
  * Entries of the record, the newest first and older ones page by page: a record of years is not read to show its last hour.
- * @param path undefined: nothing is asked. Read anew when it changes.
+ * @param asked undefined: nothing is asked. Read anew when it changes. With a `text` the server looks for it, a part of the
+ * record at a time.
  */
-export function newestEntries(path: () => string | undefined, wants: (entry: RecordEntry) => boolean): NewestEntries {
+export function newestEntries(
+  asked: () => { path: string; text: string | undefined } | undefined,
+  wants: (entry: RecordEntry) => boolean,
+): NewestEntries {
   let items = $state.raw<readonly RecordEntry[]>([]);
   const state = $state<{ loaded: boolean; more: boolean; error: ServerError | undefined }>({
     loaded: false,
@@ -90,8 +97,10 @@ export function newestEntries(path: () => string | undefined, wants: (entry: Rec
   });
   let older: () => Promise<void> = async () => {};
   $effect(() => {
-    const from = path();
+    const { path: from, text } = asked() ?? {};
     let over = false;
+    /** Behind which older ones are. */
+    let reached: string | undefined;
     // One after the other: two at a time would bring the same entries twice.
     let reading: Promise<void> = Promise.resolve();
     const inTurn = (work: () => Promise<void>) => {
@@ -111,12 +120,30 @@ export function newestEntries(path: () => string | undefined, wants: (entry: Rec
     older = async () => {};
     if (from === undefined) return;
     const read = (query: Record<string, string | number | undefined>) =>
-      get<List<RecordEntry>>(withQuery(from, { ...query, limit: pageSize }));
+      get<List<RecordEntry>>(withQuery(from, { text, ...query, limit: pageSize }));
     const readOlder = async () => {
-      const page = await read({ order: 'desc', after: items.at(-1)?.seq });
+      for (let look = 0; look < emptyLooks; look++) {
+        const page = await read({ order: 'desc', after: reached });
+        if (over) return;
+        reached = page.next;
+        items = [...items, ...page.items];
+        Object.assign(state, { loaded: true, more: reached !== undefined });
+        if (page.items.length > 0 || reached === undefined) return;
+      }
+    };
+    // The newest part is looked through again: what has been found so far does not say how far that look went.
+    const findNewer = async () => {
+      const page = await read({ order: 'desc' });
       if (over) return;
-      items = [...items, ...page.items];
-      Object.assign(state, { loaded: true, more: page.next !== undefined });
+      const known = items[0]?.seq ?? 0;
+      const fresh = page.items.filter(({ seq }) => seq > known);
+      if (fresh.length < pageSize) {
+        items = [...fresh, ...items];
+        return;
+      }
+      items = fresh;
+      reached = page.next;
+      state.more = reached !== undefined;
     };
     const readNewer = async () => {
       for (;;) {
@@ -128,16 +155,16 @@ export function newestEntries(path: () => string | undefined, wants: (entry: Rec
         if (page.next === undefined) return;
       }
     };
-    let asked: Promise<void> | undefined;
+    let going: Promise<void> | undefined;
     older = () => {
       if (!state.more) return Promise.resolve();
-      asked ??= inTurn(readOlder).finally(() => {
-        asked = undefined;
+      going ??= inTurn(readOlder).finally(() => {
+        going = undefined;
       });
-      return asked;
+      return going;
     };
     void inTurn(readOlder);
-    const stop = watch(wants, () => void inTurn(readNewer));
+    const stop = watch(wants, () => void inTurn(text === undefined ? readNewer : findNewer));
     return () => {
       over = true;
       stop();
