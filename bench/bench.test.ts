@@ -6,6 +6,7 @@ import { findPostgres } from '../testbed/postgres.ts';
 import { describeReal } from '../testbed/real.ts';
 import { findRedis } from '../testbed/redis.ts';
 import { benchFirstAction } from './first-action.ts';
+import { benchIncidents } from './incidents.ts';
 import { benchIntake } from './intake.ts';
 import { median, percentile } from './support/figures.ts';
 import { measureSwitchovers } from './support/switchover.ts';
@@ -18,6 +19,16 @@ test('percentiles are values of the sample, by nearest rank', () => {
   );
   assert.equal(median([7]), 7);
   assert.ok(Number.isNaN(median([])));
+});
+
+describeReal('reading is still measured', findPostgres, () => {
+  test('every kind of read is answered, and a note arrives at every tab', async () => {
+    const settings = { incidents: 200, steps: 400, rate: 20, seconds: 1, tabs: 3, notes: 2, warmUp: 0.5, alone: 0.2 };
+    const { rows } = await benchIncidents(settings);
+    assert.ok(rows.length > 5);
+    for (const row of rows) assert.equal(row.at(-1), '0', JSON.stringify(row));
+    assert.ok(!rows.some(([, , ...times]) => times.includes('n/a')), JSON.stringify(rows));
+  });
 });
 
 describeReal('benchmarks still run', [findAlertmanager, findPostgres], () => {

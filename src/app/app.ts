@@ -287,6 +287,7 @@ export async function startApp(options: AppOptions): Promise<App> {
           await purgeIdempotencyKeys(db, clock.now());
           await purgeSessions(db, clock.now());
           await forgetDeliveries(db, { receivedBefore: clock.now() - keepDeliveriesFor, limit: 10_000 });
+          await database.tidy();
           return false;
         },
       }),

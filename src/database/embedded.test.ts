@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../../testbed/process.ts';
 import { isConnectionError, openDatabase } from './open.ts';
 
 const directory = temporaryDirectory('embedded');
-const { db, intake, close } = await openDatabase({ kind: 'embedded', directory: directory.path });
+const { db, intake, tidy, close } = await openDatabase({ kind: 'embedded', directory: directory.path });
 after(async () => {
   await close();
   directory.remove();
@@ -111,4 +111,19 @@ test('a directory that holds no database of ours is refused with what to do, and
   );
   assert.equal(await readFile(`${other.path}/postgres/PG_VERSION`, 'utf8'), 'not a version\n');
   other.remove();
+});
+
+test('tidying tells the planner about the tables, and frees what was deleted', async () => {
+  await sql`CREATE TABLE thing AS SELECT n, n % 3 AS kind FROM generate_series(1, 3000) AS n`.execute(db);
+  const known = async () =>
+    (await sql<{ count: number }>`SELECT count(*)::int AS count FROM pg_stats WHERE tablename = 'thing'`.execute(db))
+      .rows[0]?.count;
+  assert.equal(await known(), 0);
+  await tidy();
+  assert.equal(await known(), 2);
+  await sql`DELETE FROM thing`.execute(db);
+  await tidy();
+  const { rows } = await sql<{ size: number }>`SELECT pg_relation_size('thing')::int AS size`.execute(db);
+  assert.equal(rows[0]?.size, 0);
+  await sql`DROP TABLE thing`.execute(db);
 });
