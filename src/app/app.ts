@@ -90,7 +90,7 @@ export interface AppOptions {
   /** Links in pages lead to where it listens, where no publicUrl is set: for the sandbox, which is looked at on its machine. */
   linksToItself?: boolean;
   /** Lets drills be started; given the database once it is open. */
-  drills?: (db: Database) => Drills & { stop(): void };
+  drills?: (db: Database, committed: () => void) => Drills & { stop(): void };
 }
 
 export interface App {
@@ -312,7 +312,7 @@ export async function startApp(options: AppOptions): Promise<App> {
 
     const paging = pager && { reach, publicUrl };
     const healthPorts = { database, integrations: integrations.all, catalog, clock, paging };
-    const drills = options.drills?.(db);
+    const drills = options.drills?.(db, () => wakeup.wake());
     if (drills) life.onStop('drills', () => drills.stop());
     const tokens = [...(await readTokens(config, environment)), ...(options.extraTokens ?? [])];
     const login = await openLogin(config, { db, clock, log, environment });

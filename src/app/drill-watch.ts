@@ -15,6 +15,8 @@ export interface DrillStage {
   sandbox: Pick<Sandbox, 'inject' | 'isHealthy'>;
   db: Database;
   clock: Clock;
+  /** Told when something was put on record, so that who watches sees it at once. */
+  committed?: () => void;
 }
 
 /** A drill that has not ended by then has failed, ms: the slowest verification holds for two minutes. */

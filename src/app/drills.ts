@@ -52,6 +52,8 @@ export function createDrills(stage: DrillStage): Drills & { stop(): void } {
           run.result = result;
           run.state = result.passed ? 'Passed' : 'Failed';
           running = undefined;
+          // Only now: whoever reads it because of its end has to find it ended.
+          stage.committed?.();
         });
       return run;
     },
@@ -67,9 +69,10 @@ export async function breakAndWatch(
   onEvent: (event: DrillEvent) => void,
   signal: AbortSignal,
 ): Promise<DrillResult> {
-  const { db, sandbox, clock } = stage;
+  const { db, sandbox, clock, committed = () => {} } = stage;
   const { breaks } = FAULTS[fault];
   await note(db, 'drill.started', actor, `The drill ${fault} was started: ${breaks}`, clock);
+  committed();
   const after = await recordHead(db);
   onEvent({ at: 0, kind: 'fault', sentence: breaks });
   sandbox.inject(fault);

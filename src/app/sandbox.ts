@@ -61,7 +61,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       { name: 'alertmanager', role: 'intake', organization: undefined, hash: hashToken(tokens.alertmanager) },
     ];
     const offered: Pick<AppOptions, 'drills'> = options.drills
-      ? { drills: (db) => createDrills({ sandbox, db, clock: clock ?? systemClock }) }
+      ? { drills: (db, committed) => createDrills({ sandbox, db, clock: clock ?? systemClock, committed }) }
       : {};
     const { drills: _wanted, ...appOptions } = options;
     const app = await startApp({ ...appOptions, ...offered, config, extraTokens, linksToItself: true });
