@@ -93,6 +93,27 @@ describeReal('what people do to incidents at the console', findChromium, () => {
     await mira.page.keyboard.press('Escape');
   });
 
+  test('two press Acknowledge at once: who comes second reads who was first, and sees it taken', async () => {
+    await deliver({ name: 'DoorOdd', pod: 'door-0' });
+    const door = await incidentOf('DoorOdd');
+    await mira.page.goto(`/incidents/${door.id}`);
+    const sent: unknown[] = [];
+    const takenFirst = async (route: Route) => {
+      sent.push(route.request().postDataJSON());
+      await s.post(`/api/v1/incidents/${door.id}/acknowledge`);
+      await route.continue();
+    };
+    await mira.page.route('**/acknowledge', takenFirst, { times: 1 });
+    await panel()
+      .getByRole('button', { name: /Acknowledge/ })
+      .click();
+    await panel()
+      .getByText(/token\/sandbox acknowledged it first/)
+      .waitFor();
+    await panel().getByText('taken by token/sandbox').waitFor();
+    assert.deepEqual(sent, [{ version: door.version }]);
+  });
+
   test('help is called for, and it is on the timeline who did', async () => {
     await panel().getByRole('button', { name: 'Call for help …' }).click();
     await dialog()
