@@ -39,7 +39,8 @@ describeReal('promtool on the generated rules', findPrometheus, () => {
       const { promtool } = demand(findPrometheus());
       const folder = written('tests', files);
       const tests = paths(`prometheus/tests/${service}/`).map((path) => join(folder, path));
-      runProgram(promtool, ['test', 'rules', ...tests]);
+      // Its memory is small: collected less often, it takes a fifth less of a processor.
+      runProgram('env', ['GOGC=400', promtool, 'test', 'rules', ...tests]);
     });
 });
 
