@@ -303,8 +303,8 @@ export function sayingOf({ name, check }: Pick<CompiledVerifyStep, 'name' | 'che
 function describeStep(step: Exclude<CompiledStep, CompiledRunStep>): string {
   switch (step.kind) {
     case 'verify': {
-      const hold = step.for > 0 ? ` for ${step.for / 1000}s` : '';
-      return `Verify that ${sayingOf(step)} holds${hold}, within ${step.within / 1000}s.`;
+      const hold = step.for > 0 ? ` for ${step.for / 1000}s,` : '';
+      return `Verify ${sayingOf(step)}: true${hold} within ${step.within / 1000}s.`;
     }
     case 'wait':
       return `Wait ${step.wait / 1000}s.`;
