@@ -115,7 +115,7 @@ describeReal('people of an OpenID provider at the console', findChromium, () => 
     await alert('SecretsOdd', 'openbao');
     const secret = await incidentOf('SecretsOdd');
     await alert('BasketOdd', 'shop-prod');
-    await jo.page.getByRole('heading', { name: /One incident/ }).waitFor();
+    await jo.page.getByRole('heading', { name: /One open incident/ }).waitFor();
     await jo.page
       .getByText(/BasketOdd/)
       .first()

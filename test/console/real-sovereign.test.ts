@@ -53,7 +53,7 @@ describeReal(
     test('an alert arrives while I watch, and the runbook asks', async () => {
       await mira.page.getByRole('heading', { name: 'All is well' }).waitFor();
       await breakCart(sovereign.kubernetes, namespace);
-      await mira.page.getByRole('heading', { name: /One incident/ }).waitFor();
+      await mira.page.getByRole('heading', { name: /One open incident/ }).waitFor();
       await mira.page.getByRole('heading', { name: 'Waits for you' }).waitFor();
       await mira.picture('real-overview');
     });
