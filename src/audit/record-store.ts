@@ -34,12 +34,12 @@ export async function appendRecord(tx: Tx, entries: readonly RecordEntry[]): Pro
   });
   // One parameter, however many entries. `data` crosses as text and stays to the byte what was hashed.
   await sql`
+    WITH moved AS (UPDATE record_head SET seq = ${seq}, hash = ${hash})
     INSERT INTO record (seq, at, kind, actor, organization, alert_id, incident_id, run_id, sentence, data, previous_hash, hash)
     SELECT seq, at, kind, actor, organization, alert_id, incident_id, run_id, sentence, data::json, previous_hash, hash
     FROM json_to_recordset(${JSON.stringify(rows)}::json) AS r(seq bigint, at timestamptz, kind text, actor text,
       organization text, alert_id text, incident_id text, run_id text, sentence text, data text, previous_hash text,
       hash text)`.execute(tx);
-  await tx.updateTable('record_head').set({ seq, hash }).execute();
 }
 
 /** PostgreSQL text cannot hold U+0000; a hostile label must not stop the record. */

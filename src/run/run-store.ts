@@ -316,44 +316,35 @@ export async function appendEntry(
   entry: Entry,
   change: RunChange,
 ): Promise<{ number: number; incidentId: string | undefined } | undefined> {
-  const { ended } = change;
+  const { ended, state = null, targetKey = null, actedAt } = change;
   if (ended) await wakeNextInLine(tx, run.id);
-  const row = await tx
-    .updateTable('run')
-    .set({
-      entries: sql<number>`entries + 1`,
-      sentence: entry.sentence,
-      ...(change.state ? { state: change.state } : {}),
-      ...(change.targetKey === undefined ? {} : { target_key: change.targetKey }),
-      ...(change.actedAt === undefined ? {} : { acted_at: new Date(change.actedAt) }),
-      ...(ended
-        ? {
-            outcome: ended.outcome,
-            reason: ended.reason,
-            ended_at: new Date(ended.at),
-            wake_at: null,
-            lock_key: null,
-            waits_for: null,
-          }
-        : {}),
-    })
-    .where('id', '=', run.id)
-    .$if(run.epoch !== 'any', (query) => query.where('claim_epoch', '=', run.epoch as number))
-    .where('state', '<>', 'Ended')
-    .returning(['entries', 'incident_id'])
-    .executeTakeFirst();
-  if (!row) return undefined;
-  await tx
-    .insertInto('run_entry')
-    .values({
-      run_id: run.id,
-      seq: row.entries,
-      at: new Date(entry.at),
-      kind: entry.kind,
-      data: JSON.stringify({ sentence: entry.sentence, ...entry.data }),
-    })
-    .execute();
-  return { number: row.entries, incidentId: row.incident_id ?? undefined };
+  const time = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString());
+  const epoch = run.epoch === 'any' ? null : run.epoch;
+  const data = JSON.stringify({ sentence: entry.sentence, ...entry.data });
+  // One statement, as it is the most frequent of all: what is null stays as it is.
+  const { rows } = await sql<{ entries: number; incident_id: string | null }>`
+    WITH moved AS (
+      UPDATE run SET
+        entries = entries + 1,
+        sentence = ${entry.sentence},
+        state = COALESCE(${state}::text, state),
+        target_key = COALESCE(${targetKey}::text, target_key),
+        acted_at = COALESCE(${time(actedAt)}::timestamptz, acted_at),
+        outcome = COALESCE(${ended?.outcome ?? null}::text, outcome),
+        reason = COALESCE(${ended?.reason ?? null}::text, reason),
+        ended_at = COALESCE(${time(ended?.at)}::timestamptz, ended_at),
+        wake_at = CASE WHEN ${ended !== undefined}::boolean THEN NULL ELSE wake_at END,
+        lock_key = CASE WHEN ${ended !== undefined}::boolean THEN NULL ELSE lock_key END,
+        waits_for = CASE WHEN ${ended !== undefined}::boolean THEN NULL ELSE waits_for END
+      WHERE id = ${run.id} AND state <> 'Ended' AND (${epoch}::bigint IS NULL OR claim_epoch = ${epoch}::bigint)
+      RETURNING id, entries, incident_id
+    ), written AS (
+      INSERT INTO run_entry (run_id, seq, at, kind, data)
+      SELECT id, entries, ${time(entry.at)}::timestamptz, ${entry.kind}, ${data}::json FROM moved
+    )
+    SELECT entries, incident_id FROM moved`.execute(tx);
+  const row = rows[0];
+  return row && { number: Number(row.entries), incidentId: row.incident_id ?? undefined };
 }
 
 /** Takes the concurrency key for the run. @returns false while another run has it; the run is then woken when that one ends. */
