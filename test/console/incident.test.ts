@@ -127,6 +127,7 @@ describeReal('what people do to incidents at the console', findChromium, () => {
   });
 
   test('the draft of the review is read, and taken along', async () => {
+    await mira.page.goto(`/incidents/${(await incidentOf('The till by itself')).id}`);
     await panel().getByRole('button', { name: 'Draft of the review' }).click();
     await dialog().getByRole('region', { name: 'The draft' }).getByText('The till by itself').first().waitFor();
     await mira.accessible();

@@ -1,4 +1,6 @@
 /** The stage of a drill: a witness and two pocket regions, each a controller and a gate in front of a small workload. */
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { apiVersion } from '../../catalog/resource.ts';
+import { CatalystError } from '../../errors.ts';
 import { generateKey } from '../keys.ts';
 import { defaultParameters } from '../parameters.ts';
 import { type Link, layLink } from './link.ts';
@@ -220,12 +223,25 @@ async function startWorkload(gate: () => string): Promise<Server> {
   return server;
 }
 
+/**
+ * A port for a process that is started later. Below those that systems deal out by themselves (32768 and more on Linux), as
+ * one of them may be somebody's end of a connection by then.
+ */
 async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  const [first, count, attempts] = [20_000, 10_000, 50];
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const port = first + randomInt(count);
+    const server = createServer();
+    const heard = once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    server.listen(port, '127.0.0.1');
+    if (!(await heard)) continue;
+    await new Promise((closed) => server.close(closed));
+    return port;
+  }
+  throw new CatalystError('Unavailable', `No port is free among ${first} to ${first + count} of 127.0.0.1.`);
 }
 
 function parseLine(line: string): { reason?: string; msg?: string } {
