@@ -68,6 +68,7 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
         { name: 'admin', role: 'sovereign-admin', tokenEnv: 'BENCH_ADMIN_TOKEN' },
       ],
       sovereign: { name: 'bench', mode: 'Automatic' },
+      login: { links: true },
       // One caller stands for many people.
       limits: { requestsPerMinute: 1_000_000 },
       catalog: { sources: options.runbooks ? [{ folder: directory.path }] : [] },

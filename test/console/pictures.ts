@@ -85,20 +85,6 @@ async function incident(browser: Browser, s: SandboxApp): Promise<void> {
   await picture('verified');
 }
 
-/** An error budget that is being spent, while the runbook waits for somebody. */
-async function objective(browser: Browser, s: SandboxApp): Promise<void> {
-  const page = await enter(browser, s, wide);
-  s.sandbox.inject('high-error-rate');
-  await page.goto('/slos/checkout-availability');
-  await page
-    .getByRole('article')
-    .getByText(/^(Burning|Exhausted)$/)
-    .first()
-    .waitFor();
-  await settled(page);
-  await page.screenshot({ path: join(docs, 'slos.png') });
-}
-
 /** The first thing a visitor does. */
 async function drill(browser: Browser, s: SandboxApp): Promise<void> {
   const page = await enter(browser, s, { ...wide, colorScheme: 'dark' });
@@ -132,11 +118,7 @@ await buildConsole();
 await Promise.all([docs, looked].map((folder) => mkdir(folder, { recursive: true })));
 const browser = await startChromium();
 try {
-  if (!process.argv.includes('--all'))
-    await withSandbox('Approval', async (s) => {
-      await incident(browser, s);
-      await objective(browser, s);
-    });
+  if (!process.argv.includes('--all')) await withSandbox('Approval', (s) => incident(browser, s));
   await withSandbox('Automatic', async (s) => {
     await drill(browser, s);
     if (process.argv.includes('--all')) await everyView(browser, s);
