@@ -184,8 +184,7 @@ export async function closeAlerts(tx: Tx, alertIds: readonly string[], at: numbe
 }
 
 export async function getAlert(db: Queryable, id: string): Promise<Alert | undefined> {
-  const row = await selectAlerts(db).where('alert.id', '=', id).executeTakeFirst();
-  return row && alertOf(row);
+  return (await getAlerts(db, [id])).get(id);
 }
 
 /** The alerts with these ids, by id; nothing for an id there is no alert of. */

@@ -168,8 +168,7 @@ export async function lockEscalations(tx: Tx, ids: readonly string[], limit: num
 }
 
 export async function getIncident(db: Queryable, id: string): Promise<Incident | undefined> {
-  const row = await db.selectFrom('incident').selectAll().where('id', '=', id).executeTakeFirst();
-  return row && incidentOf(row);
+  return (await getIncidents(db, [id])).get(id);
 }
 
 /** The incidents with these ids, by id; nothing for an id there is no incident of. */

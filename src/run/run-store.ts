@@ -192,6 +192,11 @@ export async function freeAllClaims(db: Queryable): Promise<void> {
     .execute();
 }
 
+/** A moment in ms since the epoch, as SQL takes it. */
+function time(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}
+
 /** What becomes of a run when who worked on it lets go of it. */
 export interface Release {
   id: string;
@@ -205,7 +210,6 @@ export interface Release {
 
 /** Hands runs back until their `wakeAt`. */
 export async function releaseRuns(db: Queryable, releases: readonly Release[]): Promise<void> {
-  const time = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString());
   const column = <T>(of: (release: Release) => T) => releases.map(of);
   // An approval or a cancellation that came while a run was held set its wake_at to the epoch: it must not be slept over.
   await sql`
@@ -318,7 +322,6 @@ export async function appendEntry(
 ): Promise<{ number: number; incidentId: string | undefined } | undefined> {
   const { ended, state = null, targetKey = null, actedAt } = change;
   if (ended) await wakeNextInLine(tx, run.id);
-  const time = (ms: number | undefined) => (ms === undefined ? null : new Date(ms).toISOString());
   const epoch = run.epoch === 'any' ? null : run.epoch;
   const data = JSON.stringify({ sentence: entry.sentence, ...entry.data });
   // One statement, as it is the most frequent of all: what is null stays as it is.
