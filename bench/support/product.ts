@@ -1,5 +1,5 @@
 /** The whole product in a process of its own, as `catalyst-sre serve` starts it, with its defaults. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres } from '../../testbed/postgres.ts';
@@ -56,8 +56,11 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const file = join(directory.path, 'config.json');
+  // A folder of their own: beside the data, every write of the database would have them read again.
+  const runbooks = join(directory.path, 'runbooks');
+  mkdirSync(runbooks);
   for (const [index, text] of (options.runbooks ?? []).entries())
-    writeFileSync(join(directory.path, `runbook-${index}.yaml`), text);
+    writeFileSync(join(runbooks, `runbook-${index}.yaml`), text);
   writeFileSync(
     file,
     JSON.stringify({
@@ -71,7 +74,7 @@ export async function startProduct(options: ProductOptions): Promise<Product> {
       login: { links: true },
       // One caller stands for many people.
       limits: { requestsPerMinute: 1_000_000 },
-      catalog: { sources: options.runbooks ? [{ folder: directory.path }] : [] },
+      catalog: { sources: options.runbooks ? [{ folder: runbooks }] : [] },
       ...(postgres ? { database: { url: postgres.url } } : {}),
       ...(options.integrations ? { integrations: options.integrations } : {}),
     }),

@@ -3,27 +3,21 @@
  * that several replicas share one database; what a run is waiting for costs a row and nothing else.
  */
 import { sql } from 'kysely';
-import type { RecordEntry } from '../audit/record.ts';
-import { appendRecord } from '../audit/record-store.ts';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import type { Runbook } from '../catalog/kinds/runbook.ts';
-import type { Clock } from '../clock.ts';
-import type { Database, Tx } from '../database/tables.ts';
 import { CatalystError, messageOf } from '../errors.ts';
-import { type Attachment, advance, type ExecutorPorts } from './executor.ts';
+import { createBatch } from './batch.ts';
+import { advance, type ExecutorPorts } from './executor.ts';
 import { type Entry, fold, type RunState } from './journal.ts';
+import { ClaimLost, createJournalWriter, type JournalWriterPorts, StaleRun } from './journal-writer.ts';
 import type { RunInHand } from './run-in-hand.ts';
-import { targetKey } from './run-in-hand.ts';
 import {
-  appendEntry,
   type ClaimedRun,
   claimDueRuns,
   extendClaims,
   freeAllClaims,
-  insertApproval,
   nextWake,
   type Release,
-  type RunChange,
   readDocuments,
   readHistory,
   readJournals,
@@ -34,21 +28,13 @@ import type { World } from './world.ts';
 
 type Context = Pick<RunInHand, 'alert' | 'incident'>;
 
-export interface EnginePorts {
-  db: Database;
-  clock: Clock;
+export interface EnginePorts extends JournalWriterPorts {
   world: World;
   /** Unique among all processes that ever used the database. */
   name: string;
   newId(): string;
   /** Throws CatalystError InvalidResource when this version cannot run the document. */
   compile(document: Runbook): CompiledRunbook;
-  /** The alert and incident of each run, as expressions see them. */
-  contexts(runs: readonly Pick<ClaimedRun, 'alertId' | 'incidentId'>[], tx?: Tx): Promise<readonly Context[]>;
-  /** What else is committed with an entry: pages, the incident's state. Returns entries for the record. */
-  onEntry(tx: Tx, run: RunInHand, entry: Entry, attachment: Attachment | undefined): Promise<RecordEntry[]>;
-  /** For metrics, logs and traces; after the commit, which took so many ms; must not throw. */
-  observe(run: RunInHand, entry: Entry, committedIn: number): void;
   onError(runId: string | undefined, error: unknown): void;
   confirmFiring: 'Required' | 'WhenPossible';
   /** True when no other process can have the database open: claims of a dead process need not be waited for. */
@@ -72,11 +58,6 @@ export interface Engine {
   wake(): void;
 }
 
-/** A run whose row was changed by someone else between reading and writing: read it again. */
-class StaleRun extends Error {}
-/** The claim went to another process. */
-class ClaimLost extends Error {}
-
 export function createEngine(ports: EnginePorts, options: EngineOptions = {}): Engine {
   const concurrency = options.concurrency ?? 64;
   const claimFor = options.claimFor ?? 30_000;
@@ -85,6 +66,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
   const inHand = new Map<string, AbortController>();
   const working = new Set<Promise<void>>();
   const known = new KnownRuns();
+  const journal = createJournalWriter(ports);
   const releases = createBatch<Release>((batch) => releaseRuns(ports.db, batch));
   const failures = new Map<string, number>();
   const stopping = new AbortController();
@@ -249,7 +231,8 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
         sentence,
         data: { outcome: acted ? 'Unknown' : 'Refused', reason: 'RunbookInvalid', evidence: [] },
       };
-      await commit(run, row, entry, { page: { subject: `${row.runbook}: cannot be run`, body: sentence } });
+      const attachment = { page: { subject: `${row.runbook}: cannot be run`, body: sentence } };
+      await journal.append({ run, row, entry, attachment });
       throw new ClaimLost();
     }
   }
@@ -283,45 +266,11 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
         return readHistory(ports.db, { runbook: row.runbook, target, except: row.id, since });
       },
       lock: (key) => takeLock(ports.db, row, key),
-      append: (entry, attachment) => commit(run, row, entry, attachment),
+      append: (entry, attachment) => journal.append({ run, row, entry, attachment }),
       note: (sentence) => {
         release.sentence = sentence;
       },
     };
-  }
-
-  async function commit(
-    run: RunInHand,
-    row: ClaimedRun,
-    entry: Entry,
-    attachment: Attachment | undefined,
-  ): Promise<void> {
-    const began = ports.clock.monotonic();
-    await ports.db.transaction().execute(async (tx) => {
-      const appended = await appendEntry(tx, row, entry, changeBy(run, entry));
-      if (!appended) throw new ClaimLost(`Another process has taken over run ${run.id}.`);
-      if (appended.number !== run.state.entries + 1) throw new StaleRun();
-      // Merged or split since it was taken in hand: what it does belongs to the incident it is in now.
-      if (run.incident && appended.incidentId !== run.incident.id)
-        Object.assign(run, (await ports.contexts([{ alertId: row.alertId, incidentId: appended.incidentId }], tx))[0]);
-      if (attachment?.approval) await insertApproval(tx, run.id, { ...attachment.approval, requestedAt: entry.at });
-      if (attachment?.expires) await expireApproval(tx, attachment.expires.approvalId, entry.at);
-      const records = await ports.onEntry(tx, run, entry, attachment);
-      await appendRecord(tx, records);
-    });
-    ports.observe(run, entry, ports.clock.monotonic() - began);
-  }
-
-  async function expireApproval(tx: Tx, id: string, at: number) {
-    const row = await tx
-      .updateTable('approval')
-      .set({ state: 'Expired', decided_at: new Date(at), decided_by: 'engine' })
-      .where('id', '=', id)
-      .where('state', '=', 'Pending')
-      .returning('id')
-      .executeTakeFirst();
-    // A person was quicker: their decision stands, and the journal has it.
-    if (!row) throw new StaleRun();
   }
 
   async function beat() {
@@ -375,25 +324,6 @@ export function historySince({ guards }: CompiledRunbook, now: number): number {
   return now - Math.max(guards.cooldown, guards.maxRuns.per) - longestRun;
 }
 
-function changeBy(run: RunInHand, entry: Entry): RunChange {
-  switch (entry.kind) {
-    case 'Prepared':
-      return { state: 'Running', targetKey: targetKey(run, entry.data.target ?? undefined) };
-    case 'ApprovalRequested':
-      return { state: 'AwaitingApproval' };
-    case 'ApprovalDecided':
-      return { state: 'Running' };
-    case 'StepStarted':
-      return run.state.actedAt === undefined ? { actedAt: entry.at } : {};
-    case 'RollbackStarted':
-      return { state: 'RollingBack' };
-    case 'Ended':
-      return { state: 'Ended', ended: { outcome: entry.data.outcome, reason: entry.data.reason, at: entry.at } };
-    default:
-      return {};
-  }
-}
-
 /** What was read about runs that were claimed together. */
 interface Around {
   journals: ReadonlyMap<string, Entry[]>;
@@ -429,25 +359,4 @@ class KnownRuns {
   drop(id: string) {
     this.#runs.delete(id);
   }
-}
-
-/** Writes what comes while a write is under way in one write after it; each caller hears how its own went. */
-function createBatch<Item>(write: (items: readonly Item[]) => Promise<void>): { add(item: Item): Promise<void> } {
-  let next: { items: Item[]; written: Promise<void> } | undefined;
-  let last: Promise<void> = Promise.resolve();
-  return {
-    add(item) {
-      if (next === undefined) {
-        const items: Item[] = [];
-        const written = last.then(() => {
-          next = undefined;
-          return write(items);
-        });
-        next = { items, written };
-        last = written.catch(() => {});
-      }
-      next.items.push(item);
-      return next.written;
-    },
-  };
 }

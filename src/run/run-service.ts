@@ -8,7 +8,7 @@ import type { Database, Queryable, Tx } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
 import type { Json } from '../integrations/contract.ts';
 import type { Entry } from './journal.ts';
-import { appendEntry, insertRuns, wakeRun } from './run-store.ts';
+import { appendEntries, insertRuns, wakeRun } from './run-store.ts';
 
 /** Someone who asks for something. */
 export interface Actor {
@@ -154,7 +154,7 @@ export function createRunService(ports: RunServicePorts) {
         sentence,
         data: { step: approval.step, decision: state, by: actor.name, comment: decision.comment },
       };
-      await appendEntry(tx, { id: runId, epoch: 'any' }, entry, { state: 'Running' });
+      await appendEntries(tx, [{ run: { id: runId, epoch: 'any' }, entry, change: { state: 'Running' } }]);
       await wakeRun(tx, runId);
       const ids = {
         organization: run.organization ?? undefined,

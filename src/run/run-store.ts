@@ -309,45 +309,71 @@ export interface RunChange {
 /** Who writes: the process that holds the claim, or a person whose decision goes in between. */
 export type Writer = { id: string; epoch: number | 'any' };
 
+/** An entry, and what it changes in the row of its run. */
+export interface Append {
+  run: Writer;
+  entry: Entry;
+  change: RunChange;
+}
+
 /**
- * Appends an entry and moves the run's row along, if the claim still holds.
- * @returns the entry's number, counted from 1, and the incident the run belongs to now; undefined when the run has ended
- * or is no longer this process's.
+ * Appends one entry each to so many runs and moves their rows along, where the claim still holds.
+ * @returns by run the entry's number, counted from 1, and the incident the run belongs to now; nothing for a run that has
+ * ended or is no longer this process's
  */
-export async function appendEntry(
+export async function appendEntries(
   tx: Tx,
-  run: Writer,
-  entry: Entry,
-  change: RunChange,
-): Promise<{ number: number; incidentId: string | undefined } | undefined> {
-  const { ended, state = null, targetKey = null, actedAt } = change;
-  if (ended) await wakeNextInLine(tx, run.id);
-  const epoch = run.epoch === 'any' ? null : run.epoch;
-  const data = JSON.stringify({ sentence: entry.sentence, ...entry.data });
-  // One statement, as it is the most frequent of all: what is null stays as it is.
-  const { rows } = await sql<{ entries: number; incident_id: string | null }>`
-    WITH moved AS (
+  appends: readonly Append[],
+): Promise<Map<string, { number: number; incidentId: string | undefined }>> {
+  const ended = appends.filter(({ change }) => change.ended).map(({ run }) => run.id);
+  if (ended.length > 0) await wakeNextInLine(tx, ended);
+  const items = appends.map(({ run, entry, change }) => ({
+    id: run.id,
+    epoch: run.epoch === 'any' ? null : run.epoch,
+    at: time(entry.at),
+    kind: entry.kind,
+    sentence: entry.sentence,
+    data: JSON.stringify({ sentence: entry.sentence, ...entry.data }),
+    state: change.state,
+    target_key: change.targetKey,
+    acted_at: time(change.actedAt),
+    ends: change.ended !== undefined,
+    outcome: change.ended?.outcome,
+    reason: change.ended?.reason,
+    ended_at: time(change.ended?.at),
+  }));
+  // One statement, as it is the most frequent of all; what is null stays as it is. The ids stand in it a second time, as the
+  // planner guesses a hundred rows of any JSON and would rather read the whole table.
+  const { rows } = await sql<{ id: string; entries: number; incident_id: string | null }>`
+    WITH item AS (
+      SELECT * FROM json_to_recordset(${JSON.stringify(items)}::json) AS i(id text, epoch bigint, at timestamptz, kind text,
+        sentence text, data text, state text, target_key text, acted_at timestamptz, ends boolean, outcome text, reason text,
+        ended_at timestamptz)
+    ), moved AS (
       UPDATE run SET
-        entries = entries + 1,
-        sentence = ${entry.sentence},
-        state = COALESCE(${state}::text, state),
-        target_key = COALESCE(${targetKey}::text, target_key),
-        acted_at = COALESCE(${time(actedAt)}::timestamptz, acted_at),
-        outcome = COALESCE(${ended?.outcome ?? null}::text, outcome),
-        reason = COALESCE(${ended?.reason ?? null}::text, reason),
-        ended_at = COALESCE(${time(ended?.at)}::timestamptz, ended_at),
-        wake_at = CASE WHEN ${ended !== undefined}::boolean THEN NULL ELSE wake_at END,
-        lock_key = CASE WHEN ${ended !== undefined}::boolean THEN NULL ELSE lock_key END,
-        waits_for = CASE WHEN ${ended !== undefined}::boolean THEN NULL ELSE waits_for END
-      WHERE id = ${run.id} AND state <> 'Ended' AND (${epoch}::bigint IS NULL OR claim_epoch = ${epoch}::bigint)
-      RETURNING id, entries, incident_id
+        entries = run.entries + 1,
+        sentence = item.sentence,
+        state = COALESCE(item.state, run.state),
+        target_key = COALESCE(item.target_key, run.target_key),
+        acted_at = COALESCE(item.acted_at, run.acted_at),
+        outcome = COALESCE(item.outcome, run.outcome),
+        reason = COALESCE(item.reason, run.reason),
+        ended_at = COALESCE(item.ended_at, run.ended_at),
+        wake_at = CASE WHEN item.ends THEN NULL ELSE run.wake_at END,
+        lock_key = CASE WHEN item.ends THEN NULL ELSE run.lock_key END,
+        waits_for = CASE WHEN item.ends THEN NULL ELSE run.waits_for END
+      FROM item
+      WHERE run.id = item.id AND run.id = ANY(${appends.map(({ run }) => run.id)}::text[]) AND run.state <> 'Ended'
+        AND (item.epoch IS NULL OR run.claim_epoch = item.epoch)
+      RETURNING run.id, run.entries, run.incident_id
     ), written AS (
       INSERT INTO run_entry (run_id, seq, at, kind, data)
-      SELECT id, entries, ${time(entry.at)}::timestamptz, ${entry.kind}, ${data}::json FROM moved
+      SELECT item.id, moved.entries, item.at, item.kind, item.data::json FROM moved JOIN item ON item.id = moved.id
     )
-    SELECT entries, incident_id FROM moved`.execute(tx);
-  const row = rows[0];
-  return row && { number: Number(row.entries), incidentId: row.incident_id ?? undefined };
+    SELECT id, entries, incident_id FROM moved`.execute(tx);
+  return new Map(
+    rows.map((row) => [row.id, { number: Number(row.entries), incidentId: row.incident_id ?? undefined }]),
+  );
 }
 
 /** Takes the concurrency key for the run. @returns false while another run has it; the run is then woken when that one ends. */
@@ -381,12 +407,14 @@ function heldByAnother(id: string, key: string) {
   return sql<boolean>`EXISTS (SELECT 1 FROM run AS other WHERE other.lock_key = ${key} AND other.id <> ${id})`;
 }
 
-/** Wakes the run that has waited longest for the key this run holds. */
-async function wakeNextInLine(tx: Tx, runId: string): Promise<void> {
+/** Wakes, for each of these runs, the one that has waited longest for the key it holds. */
+async function wakeNextInLine(tx: Tx, runIds: readonly string[]): Promise<void> {
   await sql`
-    UPDATE run SET wake_at = 'epoch'::timestamptz WHERE id = (
-      SELECT waiting.id FROM run AS waiting JOIN run AS holder ON holder.lock_key = waiting.waits_for
-      WHERE holder.id = ${runId} AND waiting.state = 'Pending' ORDER BY waiting.created_at LIMIT 1
+    UPDATE run SET wake_at = 'epoch'::timestamptz WHERE id IN (
+      SELECT DISTINCT ON (holder.id) waiting.id
+      FROM run AS waiting JOIN run AS holder ON holder.lock_key = waiting.waits_for
+      WHERE holder.id = ANY(${[...runIds]}::text[]) AND waiting.state = 'Pending'
+      ORDER BY holder.id, waiting.created_at
     )`.execute(tx);
 }
 

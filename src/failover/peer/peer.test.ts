@@ -100,7 +100,7 @@ describe('messages between controllers', () => {
       ],
       ['for another region', () => post(envelope({ to: 'nbg' })), 403, /for nbg, and this is hel/],
       ['of a group we do not share', () => post(envelope({ group: 'other' })), 404, /no group other/],
-      ['from the past', () => post(envelope({ time: Date.now() - 31_000 })), 401, /31 s before our clock/],
+      ['from the past', () => post(envelope({ time: Date.now() - 31_000 })), 401, /3[1-9] s before our clock/],
       ['from the future', () => post(envelope({ time: Date.now() + 32_000 })), 401, /s after our clock/],
       ['too large', () => post(envelope({ nonce: 'x'.repeat(5_000) })), 413, /more than 4096 bytes/],
       ['no JSON', () => post('{'), 400, /not JSON/],

@@ -1,0 +1,46 @@
+export interface Batch<Item> {
+  /** Resolves when the item is written. Rejects with what kept this item, and no other, from being written. */
+  add(item: Item): Promise<void>;
+}
+
+/**
+ * Writes what comes while a write is under way in one write after it. When several cannot be written together, each is
+ * tried alone: one that cannot be written takes nobody with it.
+ * @param write writes all of them or, when it rejects, none
+ */
+export function createBatch<Item>(write: (items: readonly Item[]) => Promise<void>): Batch<Item> {
+  type Failures = Map<Item, { error: unknown }>;
+  let next: { items: Item[]; written: Promise<Failures> } | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+
+  async function writeAll(items: readonly Item[]): Promise<Failures> {
+    const failures: Failures = new Map();
+    try {
+      await write(items);
+    } catch (error) {
+      const alone = (item: Item) => write([item]).catch((why: unknown) => failures.set(item, { error: why }));
+      if (items.length > 1) await Promise.all(items.map(alone));
+      else for (const item of items) failures.set(item, { error });
+    }
+    return failures;
+  }
+
+  function gather() {
+    const items: Item[] = [];
+    const written = last.then(() => {
+      next = undefined;
+      return writeAll(items);
+    });
+    last = written;
+    return { items, written };
+  }
+
+  return {
+    async add(item) {
+      next ??= gather();
+      next.items.push(item);
+      const failure = (await next.written).get(item);
+      if (failure) throw failure.error;
+    },
+  };
+}
