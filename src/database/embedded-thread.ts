@@ -1,6 +1,8 @@
 /** The database's thread: it opens PGlite, carries out what it is asked, and answers with the number it was asked under. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { PGlite, type Transaction } from '@electric-sql/pglite';
+import { PGlite } from '@electric-sql/pglite';
+import { Session } from './session.ts';
+import type { SessionTransaction } from './transaction.ts';
 
 export type Question =
   | {
@@ -26,23 +28,16 @@ export interface Refusal {
 
 export type Answer = { id: number; result: unknown } | { id: number; refusal: Refusal };
 
-interface OpenTransaction {
-  tx: Transaction;
-  /** Lets it commit, or roll back. */
-  end: PromiseWithResolvers<void>;
-  ended: Promise<void>;
-}
-
 if (parentPort) await serve(parentPort);
 
 async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   const { directory } = workerData as { directory: string };
-  const pglite = await PGlite.create(directory);
-  const open = new Map<number, OpenTransaction>();
+  const session = new Session(await PGlite.create(directory));
+  const open = new Map<number, SessionTransaction>();
   port.on('message', async (question: Question) => {
     const { id } = question;
     try {
-      port.postMessage({ id, result: await answer(pglite, open, question) } satisfies Answer);
+      port.postMessage({ id, result: await answer(session, open, question) } satisfies Answer);
     } catch (error) {
       port.postMessage({ id, refusal: refusalOf(error) } satisfies Answer);
     }
@@ -50,52 +45,27 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   port.postMessage('ready');
 }
 
-async function answer(pglite: PGlite, open: Map<number, OpenTransaction>, question: Question): Promise<unknown> {
+async function answer(session: Session, open: Map<number, SessionTransaction>, question: Question): Promise<unknown> {
   switch (question.kind) {
     case 'query': {
       const { text, parameters, rowMode, transaction } = question;
-      const { rows, affectedRows, fields } = await (transaction === undefined
-        ? pglite
-        : opened(open, transaction).tx
-      ).query(text, parameters, { rowMode });
-      return { rows, affectedRows, fields };
+      return (transaction === undefined ? session : opened(open, transaction)).query(text, parameters, { rowMode });
     }
     case 'begin':
-      return begin(pglite, open, question.id);
+      open.set(question.id, await session.begin());
+      return question.id;
     case 'commit':
     case 'rollback': {
-      const { end, ended } = opened(open, question.transaction);
+      const transaction = opened(open, question.transaction);
       open.delete(question.transaction);
-      if (question.kind === 'commit') {
-        end.resolve();
-        return ended;
-      }
-      end.reject(rolledBack);
-      return ended.catch((error) => {
-        if (error !== rolledBack) throw error;
-      });
+      return transaction[question.kind]();
     }
     case 'close':
-      return pglite.close();
+      return session.close();
   }
 }
 
-const rolledBack = new Error('Rolled back, as asked.');
-
-function begin(pglite: PGlite, open: Map<number, OpenTransaction>, transaction: number): Promise<number> {
-  const end = Promise.withResolvers<void>();
-  return new Promise((resolve, reject) => {
-    const ended = pglite.transaction(async (tx) => {
-      open.set(transaction, { tx, end, ended });
-      resolve(transaction);
-      await end.promise;
-    });
-    // It is heard by whoever ends the transaction; before it is open, by whoever began it.
-    ended.catch(reject);
-  });
-}
-
-function opened(open: Map<number, OpenTransaction>, transaction: number): OpenTransaction {
+function opened(open: Map<number, SessionTransaction>, transaction: number): SessionTransaction {
   const found = open.get(transaction);
   if (!found) throw new Error(`There is no transaction ${transaction}.`);
   return found;

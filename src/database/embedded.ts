@@ -4,11 +4,8 @@
  * waiting for as long. Here is the main thread's end of it, in the shape Kysely's dialect expects of PGlite.
  */
 import { Worker } from 'node:worker_threads';
-import type { PGliteDialectConfig } from 'kysely';
 import type { Answer, Question, Refusal } from './embedded-thread.ts';
-
-type PGliteForKysely = Extract<PGliteDialectConfig['pglite'], { waitReady: Promise<void> }>;
-type Query = PGliteForKysely['query'];
+import { inTransaction, type PGliteForKysely, type Query, type SessionTransaction } from './transaction.ts';
 
 /** What is asked of the thread, without the number that the answer repeats. */
 type Asked = Question extends infer Q ? (Q extends Question ? Omit<Q, 'id'> : never) : never;
@@ -49,23 +46,20 @@ class EmbeddedDatabase implements PGliteForKysely {
 
   readonly query: Query = (text, parameters, options) => this.#query(text, parameters, options, undefined);
 
-  async transaction<T>(callback: (tx: { query: Query; rollback(): Promise<void> }) => Promise<T>): Promise<T> {
+  transaction<T>(callback: (tx: Pick<SessionTransaction, 'query' | 'rollback'>) => Promise<T>): Promise<T> {
+    return inTransaction(() => this.#begin(), callback);
+  }
+
+  async #begin(): Promise<SessionTransaction> {
     const transaction = (await this.#ask({ kind: 'begin' })) as number;
-    let ended = false;
     const end = async (kind: 'commit' | 'rollback') => {
-      if (ended) return;
-      ended = true;
       await this.#ask({ kind, transaction });
     };
-    const query: Query = (text, parameters, options) => this.#query(text, parameters, options, transaction);
-    try {
-      const result = await callback({ query, rollback: () => end('rollback') });
-      await end('commit');
-      return result;
-    } catch (error) {
-      await end('rollback');
-      throw error;
-    }
+    return {
+      query: (text, parameters, options) => this.#query(text, parameters, options, transaction),
+      commit: () => end('commit'),
+      rollback: () => end('rollback'),
+    };
   }
 
   async close(): Promise<void> {

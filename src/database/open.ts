@@ -125,10 +125,12 @@ async function closeAll(...databases: readonly Database[]): Promise<void> {
 
 async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> {
   if (location.kind !== 'embedded') {
-    const { PGlite } = await import('@electric-sql/pglite');
-    const { db, intake } = linesTo(
-      new PGlite(location.kind === 'memory' && location.image ? { loadDataDir: location.image } : {}),
+    // Only here: whoever has PostgreSQL does without PGlite's memory.
+    const [{ PGlite }, { Session }] = await Promise.all([import('@electric-sql/pglite'), import('./session.ts')]);
+    const pglite = await PGlite.create(
+      location.kind === 'memory' && location.image ? { loadDataDir: location.image } : {},
     );
+    const { db, intake } = linesTo(new Session(pglite));
     return {
       db,
       intake,
