@@ -111,7 +111,8 @@ function reasonOf(entry: Entry): { reason?: string; outcome?: string } {
 function countEntry(metrics: Metrics, run: RunInHand, entry: Entry, runbook: string): void {
   switch (entry.kind) {
     case 'StepStarted':
-      if (run.state.actedAt === undefined && run.alert)
+      // The first that was intended: its moment is the one from which on the run counts as having acted.
+      if (run.state.actedAt === entry.at && run.alert)
         metrics.measure('webhookToFirstAction', {}, (entry.at - run.createdAt) / 1000);
       return;
     case 'StepSucceeded':

@@ -18,16 +18,19 @@ function heldWrites(refused: (item: string) => boolean = () => false) {
   return { writes, batch, letGo };
 }
 
-test('what comes while a write is under way is written together after it', async () => {
+test('what comes in one turn, or while a write is under way, is written together', async () => {
   const { writes, batch, letGo } = heldWrites();
-  const first = batch.add('a');
-  await new Promise(setImmediate);
-  const rest = [batch.add('b'), batch.add('c'), batch.add('d')];
+  const first = [batch.add('a'), Promise.resolve().then(() => batch.add('b'))];
+  while (writes.length === 0) await new Promise(setImmediate);
+  const rest = [batch.add('c'), batch.add('d'), batch.add('e')];
   letGo();
-  await Promise.all([first, ...rest]);
-  assert.deepEqual(writes, [['a'], ['b', 'c', 'd']]);
-  await batch.add('e');
-  assert.deepEqual(writes.at(-1), ['e']);
+  await Promise.all([...first, ...rest]);
+  assert.deepEqual(writes, [
+    ['a', 'b'],
+    ['c', 'd', 'e'],
+  ]);
+  await batch.add('f');
+  assert.deepEqual(writes.at(-1), ['f']);
 });
 
 test('one that cannot be written takes nobody with it, and its own caller hears why', async () => {

@@ -1,10 +1,12 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises';
+
 export interface Batch<Item> {
   /** Resolves when the item is written. Rejects with what kept this item, and no other, from being written. */
   add(item: Item): Promise<void>;
 }
 
 /**
- * Writes what comes while a write is under way in one write after it. When several cannot be written together, each is
+ * Writes what comes in one turn of the event loop, and while a write is under way, in one write. When several cannot be written together, each is
  * tried alone: one that cannot be written takes nobody with it.
  * @param write writes all of them or, when it rejects, none
  */
@@ -27,10 +29,12 @@ export function createBatch<Item>(write: (items: readonly Item[]) => Promise<voi
 
   function gather() {
     const items: Item[] = [];
-    const written = last.then(() => {
-      next = undefined;
-      return writeAll(items);
-    });
+    const written = last
+      .then(() => endOfTurn())
+      .then(() => {
+        next = undefined;
+        return writeAll(items);
+      });
     last = written;
     return { items, written };
   }

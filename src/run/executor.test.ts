@@ -3,7 +3,9 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { checkThat, pocketWorld, runbookOf, setLight, verifyThat } from '../../test/support/pocket-world.ts';
 import { VirtualClock } from '../clock.ts';
-import type { Entry } from './journal.ts';
+import { advance, type ExecutorPorts } from './executor.ts';
+import { type Entry, fold } from './journal.ts';
+import type { RunInHand } from './run-in-hand.ts';
 import { type Simulation, simulate } from './simulation.ts';
 
 type Setup = Partial<Omit<Simulation, 'world' | 'clock'>>;
@@ -429,4 +431,79 @@ test('whatever fails and wherever the process dies, no effect is repeated, nothi
     ),
     { numRuns: 400 },
   );
+});
+
+describe('the journal stands before the effect', () => {
+  /** Ports that commit only when they are let to, one entry after the other. */
+  function heldJournal(world: ReturnType<typeof pocketWorld>) {
+    const clock = new VirtualClock();
+    const handedOver: { kind: Entry['kind']; commit: () => void; fail: (why: Error) => void }[] = [];
+    const ports: ExecutorPorts = {
+      clock,
+      world,
+      newId: () => 'id',
+      confirmFiring: 'Required',
+      signal: new AbortController().signal,
+      lastObserved: undefined,
+      history: async () => [],
+      lock: async () => true,
+      note: () => {},
+      append: ({ kind }) => new Promise((commit, fail) => handedOver.push({ kind, commit, fail })),
+    };
+    const run: RunInHand = {
+      id: 'r1',
+      runbook: runbookOf([setLight(world, 1)]),
+      organization: undefined,
+      mode: 'Automatic',
+      alert,
+      incident: undefined,
+      inputs: {},
+      createdAt: clock.now(),
+      cancelRequestedBy: undefined,
+      state: fold([]),
+    };
+    const until = async (holds: () => boolean) => {
+      for (let turns = 0; !holds(); turns++) {
+        assert.ok(turns < 1_000, `after ${handedOver.map(({ kind }) => kind)}`);
+        await new Promise(setImmediate);
+      }
+    };
+    return { handedOver, going: advance(run, ports), until };
+  }
+
+  test('the effect waits until its intent, and all before it, is committed', async () => {
+    const world = pocketWorld();
+    const { handedOver, going, until } = heldJournal(world);
+    await until(() => handedOver.length === 2);
+    assert.deepEqual(
+      handedOver.map(({ kind }) => kind),
+      ['Prepared', 'StepStarted'],
+    );
+    handedOver[1]?.commit();
+    await new Promise(setImmediate);
+    assert.deepEqual(world.effects, [], 'one of the two is not committed');
+    handedOver[0]?.commit();
+    await until(() => handedOver.length === 4);
+    assert.deepEqual(world.effects, ['light=1']);
+    let home = false;
+    void going.then(() => {
+      home = true;
+    });
+    handedOver[2]?.commit();
+    await new Promise(setImmediate);
+    assert.equal(home, false, 'the run is not let go before its end is committed');
+    handedOver[3]?.commit();
+    assert.deepEqual(await going, { wakeAt: undefined });
+  });
+
+  test('when anything before it was not committed there is no effect, and nothing more is handed over', async () => {
+    const world = pocketWorld();
+    const { handedOver, going, until } = heldJournal(world);
+    await until(() => handedOver.length === 2);
+    handedOver[0]?.fail(new Error('the disk is full'));
+    handedOver[1]?.commit();
+    await assert.rejects(going, /the disk is full/);
+    assert.deepEqual(world.effects, []);
+    assert.equal(handedOver.length, 2);
+  });
 });

@@ -1,7 +1,8 @@
 /**
- * Carries a run forward, move by move, until it has to wait or has ended. Every move's outcome is appended to the journal
- * before the next is decided, and every effect's intent before the effect; whoever takes the run over after a crash sees
- * exactly what was certain.
+ * Carries a run forward, move by move, until it has to wait or has ended. Every move's outcome is handed to the journal
+ * before the next is decided, and nothing is done, and no run let go of, before all that was handed over is committed: an
+ * effect's intent above all. What is decided in one breath is so committed together, and whoever takes the run over after a
+ * crash sees exactly what was certain.
  */
 
 import type { CompiledCall, CompiledRunStep } from '../catalog/compiled-runbook.ts';
@@ -53,7 +54,10 @@ export interface Attachment {
 export interface ExecutorPorts extends PreparePorts {
   clock: Clock;
   newId(): string;
-  /** Commits one entry. Rejects when the run is no longer ours; nothing may be done after that. */
+  /**
+   * Hands an entry to the journal, and resolves when it is committed. Entries are committed in the order they were handed
+   * over, and after one that was not, none is. Rejects when the run is no longer ours; nothing may be done after that.
+   */
   append(entry: Entry, attachment?: Attachment): Promise<void>;
   /** Remembers, without an entry, what the run waits for and since when a verification has been watched. */
   note(sentence: string): void;
@@ -84,6 +88,8 @@ export async function advance(run: RunInHand, ports: ExecutorPorts): Promise<{ w
   try {
     return await moveOn(run, ports, executor);
   } catch (error) {
+    // Whatever went wrong, what was handed over is settled before anybody else gets the run.
+    await executor.settled().catch(() => {});
     throw error instanceof JournalLost ? error.cause : error;
   }
 }
@@ -98,8 +104,9 @@ async function moveOn(
       ...(run.cancelRequestedBy === undefined ? {} : { cancelRequestedBy: run.cancelRequestedBy }),
     });
     const wakeAt = await executor.make(move);
-    if (run.state.ended) return { wakeAt: undefined };
-    if (wakeAt !== undefined) return { wakeAt };
+    if (!run.state.ended && wakeAt === undefined) continue;
+    await executor.settled();
+    return { wakeAt: run.state.ended ? undefined : wakeAt };
   }
   throw new CatalystError('Internal', `Run ${run.id} made ${maxMoves} moves without waiting.`);
 }
@@ -107,10 +114,19 @@ async function moveOn(
 class Executor {
   readonly #run: RunInHand;
   readonly #ports: ExecutorPorts;
+  #committed: Promise<unknown> = Promise.resolve();
+  /** Why the journal took no more. */
+  #lost: JournalLost | undefined;
 
   constructor(run: RunInHand, ports: ExecutorPorts) {
     this.#run = run;
     this.#ports = ports;
+  }
+
+  /** @throws JournalLost when an entry was not committed */
+  async settled(): Promise<void> {
+    await this.#committed;
+    if (this.#lost) throw this.#lost;
   }
 
   /** Makes one move. Returns a time when there is nothing to do before it. */
@@ -235,6 +251,8 @@ class Executor {
       before,
       readings: input.readings,
     });
+    // The intent stands before the effect.
+    await this.settled();
     return this.#execute({ phase, index, attempt, key, step, action: call.action, input: input.input, before });
   }
 
@@ -550,11 +568,11 @@ class Executor {
   ): Promise<undefined> {
     // The three fields belong together by their types; TypeScript cannot see it through the generic kind.
     const entry = { at: this.#now(), kind, sentence, data } as unknown as Entry;
-    try {
-      await this.#ports.append(entry, attachment);
-    } catch (error) {
-      throw new JournalLost(error);
-    }
+    if (this.#lost) throw this.#lost;
+    const committed = this.#ports.append(entry, attachment).catch((error: unknown) => {
+      this.#lost ??= new JournalLost(error);
+    });
+    this.#committed = Promise.all([this.#committed, committed]);
     apply(this.#run.state, entry);
   }
 

@@ -1,6 +1,7 @@
 /**
- * Commits the entries of runs. Those that come while a commit is under way share the next one: every commit waits for the
- * disk and for the head of the record, and a storm of runs would otherwise stand in line for both.
+ * Commits the entries of runs. Those that a run decides in one breath, and those of all runs that come while a commit is
+ * under way, share one: every commit waits for the disk and for the head of the record, and a storm of runs would otherwise
+ * stand in line for both.
  */
 import type { RecordEntry } from '../audit/record.ts';
 import { appendRecord } from '../audit/record-store.ts';
@@ -22,7 +23,7 @@ export interface JournalWriterPorts {
     tx?: Tx,
   ): Promise<readonly Pick<RunInHand, 'alert' | 'incident'>[]>;
   /** What else is committed with an entry: pages, the incident's state. Returns entries for the record. */
-  onEntry(tx: Tx, run: RunInHand, entry: Entry, attachment: Attachment | undefined): Promise<RecordEntry[]>;
+  onEntry(tx: Tx, next: NextEntry): Promise<RecordEntry[]>;
   /** For metrics, logs and traces; after the commit, for which it waited so many ms; must not throw. */
   observe(run: RunInHand, entry: Entry, committedIn: number): void;
 }
@@ -30,17 +31,19 @@ export interface JournalWriterPorts {
 /** The next entry of a run, and what is committed with it. */
 export interface NextEntry {
   run: RunInHand;
-  row: ClaimedRun;
+  /** Its number in the journal, counted from 1. */
+  number: number;
   entry: Entry;
   attachment: Attachment | undefined;
 }
 
 export interface JournalWriter {
   /**
-   * Resolves when the entry is committed.
+   * Resolves when the entry is committed. Entries of a run that are handed over one after the other are committed in that
+   * order, and none of them without those before it.
    * @throws ClaimLost, StaleRun; or the database's error, after which the entry may stand or not: the journal says
    */
-  append(next: NextEntry): Promise<void>;
+  append(run: RunInHand, row: ClaimedRun, entry: Entry, attachment: Attachment | undefined): Promise<void>;
 }
 
 /** A run whose row was changed by someone else between reading and writing: read it again. */
@@ -48,45 +51,70 @@ export class StaleRun extends Error {}
 /** The claim went to another process. */
 export class ClaimLost extends Error {}
 
-export function createJournalWriter(ports: JournalWriterPorts): JournalWriter {
-  const commits = createBatch<NextEntry>((entries) =>
-    ports.db.transaction().execute((tx) => writeAll(tx, [...entries].sort(byIncident))),
-  );
+/** Entries of one run that are committed together or not at all. */
+interface Stretch {
+  run: RunInHand;
+  row: ClaimedRun;
+  entries: NextEntry[];
+  change: RunChange;
+}
 
-  async function writeAll(tx: Tx, entries: readonly NextEntry[]) {
-    const appended = await appendEntries(
-      tx,
-      entries.map(({ run, row, entry }) => ({ run: row, entry, change: changeBy(run, entry) })),
-    );
+export function createJournalWriter(ports: JournalWriterPorts): JournalWriter {
+  /** What the next commit takes along, by run. */
+  const waiting = new Map<string, { stretch: Stretch; written: Promise<void> }>();
+  const commits = createBatch<Stretch>(async (stretches) => {
+    for (const stretch of stretches)
+      if (waiting.get(stretch.run.id)?.stretch === stretch) waiting.delete(stretch.run.id);
+    await ports.db.transaction().execute((tx) => writeAll(tx, [...stretches].sort(byIncident)));
+  });
+
+  async function writeAll(tx: Tx, stretches: readonly Stretch[]) {
+    const appends = stretches.map(({ row, entries, change }) => ({
+      run: row,
+      entries: entries.map(({ entry }) => entry),
+      change,
+    }));
+    const appended = await appendEntries(tx, appends);
     const records: RecordEntry[] = [];
-    for (const next of entries) {
-      const { run, row, entry, attachment } = next;
+    for (const { run, row, entries } of stretches) {
       const written = appended.get(run.id);
       if (!written) throw new ClaimLost(`Another process has taken over run ${run.id}.`);
-      if (written.number !== run.state.entries + 1) throw new StaleRun();
+      if (written.number !== entries.at(-1)?.number) throw new StaleRun();
       // Merged or split since it was taken in hand: what it does belongs to the incident it is in now.
       if (run.incident && written.incidentId !== run.incident.id)
         Object.assign(run, (await ports.contexts([{ alertId: row.alertId, incidentId: written.incidentId }], tx))[0]);
-      if (attachment?.approval) await insertApproval(tx, run.id, { ...attachment.approval, requestedAt: entry.at });
-      if (attachment?.expires) await expireApproval(tx, attachment.expires.approvalId, entry.at);
-      records.push(...(await ports.onEntry(tx, run, entry, attachment)));
+      for (const next of entries) {
+        const { entry, attachment } = next;
+        if (attachment?.approval) await insertApproval(tx, run.id, { ...attachment.approval, requestedAt: entry.at });
+        if (attachment?.expires) await expireApproval(tx, attachment.expires.approvalId, entry.at);
+        records.push(...(await ports.onEntry(tx, next)));
+      }
     }
     // Last: whoever appends to the record next waits from here on.
     await appendRecord(tx, records);
   }
 
   return {
-    async append(next) {
+    async append(run, row, entry, attachment) {
       const began = ports.clock.monotonic();
-      await commits.add(next);
-      ports.observe(next.run, next.entry, ports.clock.monotonic() - began);
+      const next: NextEntry = { run, number: run.state.entries + 1, entry, attachment };
+      let joined = waiting.get(run.id);
+      if (!joined) {
+        const stretch: Stretch = { run, row, entries: [], change: {} };
+        joined = { stretch, written: commits.add(stretch) };
+        waiting.set(run.id, joined);
+      }
+      joined.stretch.entries.push(next);
+      Object.assign(joined.stretch.change, changeBy(run, entry));
+      await joined.written;
+      ports.observe(run, entry, ports.clock.monotonic() - began);
     },
   };
 }
 
 /** Replicas that end runs of the same incidents at the same time lock them in the same order. */
-function byIncident(one: NextEntry, other: NextEntry): number {
-  const key = ({ run }: NextEntry) => `${run.incident?.id ?? ''}/${run.id}`;
+function byIncident(one: Stretch, other: Stretch): number {
+  const key = ({ run }: Stretch) => `${run.incident?.id ?? ''}/${run.id}`;
   return key(one) < key(other) ? -1 : 1;
 }
 

@@ -9,8 +9,8 @@ import type { Severity } from '../incident/incident.ts';
 import { resolveVerified } from '../incident/incident-command.ts';
 import { getIncident, getIncidents } from '../incident/incident-store.ts';
 import type { Json } from '../integrations/contract.ts';
-import type { Attachment } from './executor.ts';
 import type { Entry } from './journal.ts';
+import type { NextEntry } from './journal-writer.ts';
 import type { RunInHand } from './run-in-hand.ts';
 
 /** The alert and the incident of each run, as expressions see them. */
@@ -58,12 +58,10 @@ export type CreatePage = (
 /** Commits what an entry means outside of the run. Returns what the record says about it. */
 export async function commitAround(
   tx: Tx,
-  run: RunInHand,
-  entry: Entry,
-  attachment: Attachment | undefined,
+  { run, number, entry, attachment }: NextEntry,
   createPage: CreatePage,
 ): Promise<RecordEntry[]> {
-  const entries = [recordOf(run, entry)];
+  const entries = [recordOf(run, number, entry)];
   if (attachment?.page && !(await isRepaired(tx, run, entry))) {
     const page = {
       ...attachment.page,
@@ -115,7 +113,7 @@ const recordKinds: Partial<Record<Entry['kind'], RecordKind>> = {
   ApprovalDecided: 'approval.decided',
 };
 
-function recordOf(run: RunInHand, entry: Entry): RecordEntry {
+function recordOf(run: RunInHand, number: number, entry: Entry): RecordEntry {
   return {
     at: entry.at,
     kind: recordKinds[entry.kind] ?? 'run.entry',
@@ -126,7 +124,7 @@ function recordOf(run: RunInHand, entry: Entry): RecordEntry {
     runId: run.id,
     sentence: entry.sentence,
     data: {
-      entry: run.state.entries + 1,
+      entry: number,
       kind: entry.kind,
       runbook: run.runbook.resource.metadata.name,
       ...summaryOf(entry),

@@ -42,7 +42,7 @@ function engineOf(world: PocketWorld, runbook: CompiledRunbook, more: Partial<En
       newId: () => newId(Date.now()),
       compile: () => runbook,
       contexts: async (runs) => runs.map(() => ({ alert: undefined, incident: undefined })),
-      onEntry: async (_tx, run, entry) => [
+      onEntry: async (_tx, { run, entry }) => [
         {
           at: entry.at,
           kind: 'run.entry',
@@ -143,7 +143,7 @@ test('a run whose process died in the middle of an effect is taken over, asked, 
   const runbook = freely(world);
   // The journal cannot be written after the effect, and the process is gone: nothing is released.
   const dying = engineOf(world, runbook, {
-    onEntry: async (_tx, _run, entry) => {
+    onEntry: async (_tx, { entry }) => {
       if (entry.kind === 'StepSucceeded') throw new Error('killed');
       return [];
     },

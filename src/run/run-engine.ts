@@ -232,7 +232,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
         data: { outcome: acted ? 'Unknown' : 'Refused', reason: 'RunbookInvalid', evidence: [] },
       };
       const attachment = { page: { subject: `${row.runbook}: cannot be run`, body: sentence } };
-      await journal.append({ run, row, entry, attachment });
+      await journal.append(run, row, entry, attachment);
       throw new ClaimLost();
     }
   }
@@ -266,7 +266,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
         return readHistory(ports.db, { runbook: row.runbook, target, except: row.id, since });
       },
       lock: (key) => takeLock(ports.db, row, key),
-      append: (entry, attachment) => journal.append({ run, row, entry, attachment }),
+      append: (entry, attachment) => journal.append(run, row, entry, attachment),
       note: (sentence) => {
         release.sentence = sentence;
       },

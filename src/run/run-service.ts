@@ -154,7 +154,7 @@ export function createRunService(ports: RunServicePorts) {
         sentence,
         data: { step: approval.step, decision: state, by: actor.name, comment: decision.comment },
       };
-      await appendEntries(tx, [{ run: { id: runId, epoch: 'any' }, entry, change: { state: 'Running' } }]);
+      await appendEntries(tx, [{ run: { id: runId, epoch: 'any' }, entries: [entry], change: { state: 'Running' } }]);
       await wakeRun(tx, runId);
       const ids = {
         organization: run.organization ?? undefined,

@@ -309,16 +309,17 @@ export interface RunChange {
 /** Who writes: the process that holds the claim, or a person whose decision goes in between. */
 export type Writer = { id: string; epoch: number | 'any' };
 
-/** An entry, and what it changes in the row of its run. */
+/** Entries of one run, in their order, and what they change in its row. */
 export interface Append {
   run: Writer;
-  entry: Entry;
+  entries: readonly Entry[];
   change: RunChange;
 }
 
 /**
- * Appends one entry each to so many runs and moves their rows along, where the claim still holds.
- * @returns by run the entry's number, counted from 1, and the incident the run belongs to now; nothing for a run that has
+ * Appends entries to so many runs and moves their rows along, where the claim still holds.
+ * @param appends of each run at most one
+ * @returns by run the number of its last entry, counted from 1, and the incident the run belongs to now; nothing for a run that has
  * ended or is no longer this process's
  */
 export async function appendEntries(
@@ -327,13 +328,11 @@ export async function appendEntries(
 ): Promise<Map<string, { number: number; incidentId: string | undefined }>> {
   const ended = appends.filter(({ change }) => change.ended).map(({ run }) => run.id);
   if (ended.length > 0) await wakeNextInLine(tx, ended);
-  const items = appends.map(({ run, entry, change }) => ({
+  const moves = appends.map(({ run, entries, change }) => ({
     id: run.id,
     epoch: run.epoch === 'any' ? null : run.epoch,
-    at: time(entry.at),
-    kind: entry.kind,
-    sentence: entry.sentence,
-    data: JSON.stringify({ sentence: entry.sentence, ...entry.data }),
+    count: entries.length,
+    sentence: entries.at(-1)?.sentence,
     state: change.state,
     target_key: change.targetKey,
     acted_at: time(change.actedAt),
@@ -342,33 +341,44 @@ export async function appendEntries(
     reason: change.ended?.reason,
     ended_at: time(change.ended?.at),
   }));
+  const items = appends.flatMap(({ run, entries }) =>
+    entries.map((entry, index) => ({
+      id: run.id,
+      // Counted back from the last: its number is known when the row has moved.
+      before_last: entries.length - 1 - index,
+      at: time(entry.at),
+      kind: entry.kind,
+      data: JSON.stringify({ sentence: entry.sentence, ...entry.data }),
+    })),
+  );
   // One statement, as it is the most frequent of all; what is null stays as it is. The ids stand in it a second time, as the
   // planner guesses a hundred rows of any JSON and would rather read the whole table.
   const { rows } = await sql<{ id: string; entries: number; incident_id: string | null }>`
-    WITH item AS (
-      SELECT * FROM json_to_recordset(${JSON.stringify(items)}::json) AS i(id text, epoch bigint, at timestamptz, kind text,
-        sentence text, data text, state text, target_key text, acted_at timestamptz, ends boolean, outcome text, reason text,
-        ended_at timestamptz)
+    WITH move AS (
+      SELECT * FROM json_to_recordset(${JSON.stringify(moves)}::json) AS m(id text, epoch bigint, count int, sentence text,
+        state text, target_key text, acted_at timestamptz, ends boolean, outcome text, reason text, ended_at timestamptz)
     ), moved AS (
       UPDATE run SET
-        entries = run.entries + 1,
-        sentence = item.sentence,
-        state = COALESCE(item.state, run.state),
-        target_key = COALESCE(item.target_key, run.target_key),
-        acted_at = COALESCE(item.acted_at, run.acted_at),
-        outcome = COALESCE(item.outcome, run.outcome),
-        reason = COALESCE(item.reason, run.reason),
-        ended_at = COALESCE(item.ended_at, run.ended_at),
-        wake_at = CASE WHEN item.ends THEN NULL ELSE run.wake_at END,
-        lock_key = CASE WHEN item.ends THEN NULL ELSE run.lock_key END,
-        waits_for = CASE WHEN item.ends THEN NULL ELSE run.waits_for END
-      FROM item
-      WHERE run.id = item.id AND run.id = ANY(${appends.map(({ run }) => run.id)}::text[]) AND run.state <> 'Ended'
-        AND (item.epoch IS NULL OR run.claim_epoch = item.epoch)
+        entries = run.entries + move.count,
+        sentence = move.sentence,
+        state = COALESCE(move.state, run.state),
+        target_key = COALESCE(move.target_key, run.target_key),
+        acted_at = COALESCE(move.acted_at, run.acted_at),
+        outcome = COALESCE(move.outcome, run.outcome),
+        reason = COALESCE(move.reason, run.reason),
+        ended_at = COALESCE(move.ended_at, run.ended_at),
+        wake_at = CASE WHEN move.ends THEN NULL ELSE run.wake_at END,
+        lock_key = CASE WHEN move.ends THEN NULL ELSE run.lock_key END,
+        waits_for = CASE WHEN move.ends THEN NULL ELSE run.waits_for END
+      FROM move
+      WHERE run.id = move.id AND run.id = ANY(${appends.map(({ run }) => run.id)}::text[]) AND run.state <> 'Ended'
+        AND (move.epoch IS NULL OR run.claim_epoch = move.epoch)
       RETURNING run.id, run.entries, run.incident_id
     ), written AS (
       INSERT INTO run_entry (run_id, seq, at, kind, data)
-      SELECT item.id, moved.entries, item.at, item.kind, item.data::json FROM moved JOIN item ON item.id = moved.id
+      SELECT item.id, moved.entries - item.before_last, item.at, item.kind, item.data::json
+      FROM json_to_recordset(${JSON.stringify(items)}::json) AS item(id text, before_last int, at timestamptz, kind text, data text)
+      JOIN moved ON moved.id = item.id
     )
     SELECT id, entries, incident_id FROM moved`.execute(tx);
   return new Map(
