@@ -47,7 +47,7 @@ describeReal('benchmarks still run', [findAlertmanager, findPostgres], () => {
   });
 
   test('from webhook to first action', async () => {
-    const { rows } = await benchFirstAction({ rate: 20, warmUpSeconds: 0.5, seconds: 1, databases: ['PostgreSQL'] });
+    const { rows } = await benchFirstAction({ rates: [20], warmUpSeconds: 0.5, seconds: 1, databases: ['PostgreSQL'] });
     assert.equal(rows.length, 1);
     assert.ok(!rows.flat().includes('n/a'), JSON.stringify(rows));
   });
