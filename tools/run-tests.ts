@@ -1,7 +1,7 @@
 /**
- * `npm run test:all`: all tests, or those in files that match the arguments (`npm run test:all -- 'src/run/*.test.ts'`),
- * with the report of `node --test`. Files of one folder of the product run in one process; what starts servers of its own
- * runs alone.
+ * The tests of `npm test`, with the report of `node --test`: all but the long ones, and with CI=true or `npm run test:all`
+ * those too; or the files that match the arguments (`npm run test:all -- 'src/run/*.test.ts'`). Files of one folder of the
+ * product run in one process; what starts servers of its own runs alone.
  */
 import { globSync } from 'node:fs';
 import { join, matchesGlob } from 'node:path';
@@ -32,6 +32,19 @@ const alone = [
   'test/*.test.ts',
 ];
 
+/** Half a minute and more each: what builds clusters, kills processes again and again, or plays hours on real servers. */
+const long = [
+  'test/faults/{kill-9,two-replicas,kubernetes-away,database-away}.test.ts',
+  'test/journeys/*-on-real-servers.test.ts',
+  'test/journeys/{replica-killed,failover-*}.test.ts',
+  'test/console/{real-sovereign,faults}.test.ts',
+  'test/integrations/{real-conformance,stores-on-postgres}.test.ts',
+  'src/failover/{cluster-groups,layers/kubernetes-layers}.test.ts',
+  'src/slo/prometheus-files.test.ts',
+  'test/{witness,resolvers}/*.test.ts',
+  '{bench,testbed}/**',
+];
+
 /** The files of each process, in the order in which they begin. */
 function processes(files: readonly string[]): string[] {
   const rank = (file: string) => alone.findIndex((pattern) => matchesGlob(file, pattern));
@@ -44,10 +57,15 @@ function processes(files: readonly string[]): string[] {
   ];
 }
 
-const wanted = process.argv.slice(2);
-const files = globSync('{src,sandbox,testbed,test,bench,tools}/**/*.test.ts', { cwd: root })
-  .filter((file) => wanted.length === 0 || wanted.some((pattern) => matchesGlob(file, pattern)))
+const wanted = process.argv.slice(2).filter((argument) => argument !== '--all');
+const all = process.env.CI === 'true' || process.argv.includes('--all') || wanted.length > 0;
+const matches = (patterns: readonly string[]) => (file: string) =>
+  patterns.some((pattern) => matchesGlob(file, pattern));
+const found = globSync('{src,sandbox,testbed,test,bench,tools}/**/*.test.ts', { cwd: root })
+  .filter(wanted.length === 0 ? () => true : matches(wanted))
   .sort();
+const left = all ? [] : found.filter(matches(long));
+const files = found.filter((file) => !left.includes(file));
 
 const tests = run({ files: processes(files), concurrency, execArgv: [`--test-timeout=${testLimit}`] });
 tests.on('test:fail', ({ todo }) => {
@@ -57,3 +75,7 @@ tests.on('test:summary', ({ file, counts, success }) => {
   if (file === undefined && (!success || counts.tests === 0)) process.exitCode = 1;
 });
 tests.compose(spec).pipe(process.stdout);
+process.on('exit', () => {
+  if (left.length > 0)
+    console.log(`\n${left.length} files with long tests were left out; npm run test:all runs them, too.`);
+});

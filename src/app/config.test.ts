@@ -100,6 +100,12 @@ const wrong: Record<string, [string, number, number, RegExp]> = {
     6,
     /used twice/,
   ],
+  'data-inside-a-folder-of-the-catalog': [
+    'sovereign: {name: x}\ndataDir: /srv/sre/data\ncatalog:\n  sources:\n    - folder: /srv/sre/\n',
+    5,
+    7,
+    /data directory lies in this folder/,
+  ],
   'password-in-git-url': [
     'sovereign: {name: x}\ncatalog:\n  sources:\n    - git:\n        repository: https://u:p@git.example/a/b\n',
     5,

@@ -1,4 +1,5 @@
 /** Reads the configuration file: YAML, validated as a whole, every problem with its line. */
+import { relative, resolve } from 'node:path/posix';
 import type { TObject } from 'typebox';
 import { misplacedRole, wrongRule } from '../api/session/claims.ts';
 import { parseDuration } from '../catalog/duration.ts';
@@ -81,6 +82,11 @@ function crossChecks(config: Config): Complaint[] {
   for (const [i, source] of config.catalog.sources.entries()) {
     one(['catalog', 'sources', i], source, ['folder', 'git', 'cluster']);
     organization(['catalog', 'sources', i, 'git'], source.git?.organization);
+    if (source.folder !== undefined && liesWithin(source.folder, config.dataDir))
+      say(
+        ['catalog', 'sources', i, 'folder'],
+        'The data directory lies in this folder: every write of the database would have it read again. Move one of them.',
+      );
     if (source.git && /^[a-z+]+:\/\/[^/]*:[^/]*@/.test(source.git.repository))
       say(
         ['catalog', 'sources', i, 'git', 'repository'],
@@ -88,6 +94,12 @@ function crossChecks(config: Config): Complaint[] {
       );
   }
   return complaints;
+}
+
+/** Whether a folder is walked down to a directory; folders whose names begin with a dot are not walked. */
+function liesWithin(folder: string, directory: string): boolean {
+  const inside = relative(resolve('/', folder), resolve('/', directory));
+  return !inside.split('/').some((part) => part.startsWith('.'));
 }
 
 /** True for `host:port` of a loopback address, where nobody else can listen in on plain HTTP. */
