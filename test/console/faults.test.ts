@@ -187,9 +187,9 @@ describeReal('the console under strain', findChromium, () => {
       .getByRole('article', { name: 'Runbook' })
       .getByRole('heading', { name: 'openbao-sealed' })
       .waitFor();
-    assert.match(mira.page.url(), /\/runbooks\/openbao-sealed\?q=OpenBaoSealed$/);
+    await mira.page.waitForURL(/\/runbooks\/openbao-sealed\?q=OpenBaoSealed$/);
     await mira.page.keyboard.press('Escape');
-    assert.match(mira.page.url(), /\/runbooks\?q=OpenBaoSealed$/);
+    await mira.page.waitForURL(/\/runbooks\?q=OpenBaoSealed$/);
     await mira.leave();
   });
 

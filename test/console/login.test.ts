@@ -79,7 +79,7 @@ describeReal('people of an OpenID provider at the console', findChromium, () => 
     await mira.page.getByRole('link', { name: 'Log in with your account' }).click();
     await logInAtProvider(mira, 'mira');
     await isIn(mira);
-    assert.equal(new URL(mira.page.url()).pathname, `/incidents/${id}`);
+    await mira.page.waitForURL(({ pathname }) => pathname === `/incidents/${id}`);
     await mira.page
       .getByRole('article', { name: 'Incident' })
       .getByRole('heading', { name: /GatewayOdd/ })

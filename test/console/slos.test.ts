@@ -99,7 +99,7 @@ describeReal(
       const panel = mira.page.getByRole('article', { name: 'Objective' });
       await panel.getByText('acme', { exact: true }).waitFor();
       await panel.getByText('namespace=ai-prod, model_name=mistral').waitFor();
-      assert.match(mira.page.url(), /\/slos\/llm-inference-latency\?q=/);
+      await mira.page.waitForURL(/\/slos\/llm-inference-latency\?q=/);
       await mira.accessible();
       await mira.picture('slo');
     });
@@ -108,7 +108,7 @@ describeReal(
       await mira.page.getByLabel('Organization').selectOption('acme');
       await mira.page.getByText('1 exhausted').first().waitFor();
       assert.equal(await mira.page.getByText('§9.1 Catalyst control plane').count(), 0);
-      assert.match(mira.page.url(), /organization=acme/);
+      await mira.page.waitForURL(/organization=acme/);
     });
 
     test('an alert of an objective leads to it, and it names the alert', async () => {
