@@ -1,7 +1,8 @@
 /**
  * One session with PGlite that remembers what it was asked. PGlite's own `query` has every statement parsed, described and
  * planned anew, in six messages; here a statement that comes again is prepared once and then costs one message, and the
- * planner works when a plan is due. In WebAssembly that is a third to a sixth of the time (docs/benchmarks.md).
+ * planner works when a plan is due. In WebAssembly planning costs more than carrying out; docs/benchmarks.md says what it
+ * brought.
  */
 import { messages, type PGlite, protocol, types } from '@electric-sql/pglite';
 import { inTransaction, type PGliteForKysely, type Query, type SessionTransaction } from './transaction.ts';
