@@ -6,8 +6,8 @@ export interface Batch<Item> {
 }
 
 /**
- * Writes what comes in one turn of the event loop, and while a write is under way, in one write. When several cannot be written together, each is
- * tried alone: one that cannot be written takes nobody with it.
+ * Writes what comes in one turn of the event loop, and while a write is under way, in one write. When several cannot be
+ * written together, each is tried alone: one that cannot be written takes nobody with it.
  * @param write writes all of them or, when it rejects, none
  */
 export function createBatch<Item>(write: (items: readonly Item[]) => Promise<void>): Batch<Item> {
@@ -16,15 +16,14 @@ export function createBatch<Item>(write: (items: readonly Item[]) => Promise<voi
   let last: Promise<unknown> = Promise.resolve();
 
   async function writeAll(items: readonly Item[]): Promise<Failures> {
-    const failures: Failures = new Map();
     try {
       await write(items);
+      return new Map();
     } catch (error) {
-      const alone = (item: Item) => write([item]).catch((why: unknown) => failures.set(item, { error: why }));
-      if (items.length > 1) await Promise.all(items.map(alone));
-      else for (const item of items) failures.set(item, { error });
+      if (items.length === 1) return new Map(items.map((item) => [item, { error }]));
+      const failures = await Promise.all(items.map((item) => writeAll([item])));
+      return new Map(failures.flatMap((one) => [...one]));
     }
-    return failures;
   }
 
   function gather() {

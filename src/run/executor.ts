@@ -34,6 +34,7 @@ import { type PreparePorts, prepare, sayingOf, witness } from './prepare.ts';
 import type { Reason } from './reasons.ts';
 import { askAgainAfter, type Move, maxAsks, nextMove } from './run-decision.ts';
 import { type RunInHand, scopeOf } from './run-in-hand.ts';
+import { afterFailure, isCertain, timeoutError } from './step-failure-decision.ts';
 import { classifyTarget } from './target-decision.ts';
 
 /** What is committed together with an entry. */
@@ -74,8 +75,6 @@ const readLimit = 20_000;
 const holdInterval = 3_000;
 /** How long a run tries to have its alert confirmed before it gives up and pages, ms. */
 const confirmWithin = 60_000;
-/** A system that asks for more than this is asked again all the same, ms: an alert cannot wait for ever. */
-const longestRetryAfter = 10 * 60_000;
 /** A run that makes this many moves without ever waiting is a mistake of ours, not of the runbook. */
 const maxMoves = 1_000;
 
@@ -293,11 +292,7 @@ class Executor {
     error: unknown,
     certain: boolean,
   ): Promise<undefined> {
-    const again = attempt < step.attempts && (!certain || mayHelp(error));
-    const wait = Math.max(step.backoff * 2 ** (attempt - 1), askedToWait(error));
-    const retryAt = certain && again ? this.#now() + wait : null;
-    const reason: Reason =
-      error instanceof CatalystError && error.code === 'TimedOut' ? 'StepTimedOut' : 'ActionFailed';
+    const { reason, retryAt } = afterFailure(step, { attempt, error, certain }, this.#now());
     const data = { phase, index, attempt, reason, certain, retryAt, readings: [] };
     return this.#append('StepFailed', messageOf(error), data);
   }
@@ -634,25 +629,6 @@ class JournalLost extends Error {
 function onGrid(moment: number, every: number): number {
   const grid = Math.max(1, Math.min(1_000, every / 10));
   return Math.ceil(moment / grid) * grid;
-}
-
-/** An error nobody classified may have come after the effect. */
-function isCertain(error: unknown): boolean {
-  return error instanceof CatalystError && error.certain;
-}
-
-function mayHelp(error: unknown): boolean {
-  return error instanceof CatalystError && (error.retryable || error.code === 'Conflict');
-}
-
-/** How long the other system asks to be left alone (`Retry-After`), ms. */
-function askedToWait(error: unknown): number {
-  const asked = error instanceof CatalystError ? error.details.retryAfterMs : undefined;
-  return typeof asked === 'number' ? Math.min(asked, longestRetryAfter) : 0;
-}
-
-function timeoutError(step: CompiledRunStep, cause: unknown): CatalystError {
-  return new CatalystError('TimedOut', `${step.call.action.name} took longer than ${step.timeout / 1000}s.`, { cause });
 }
 
 function planSentence(prepared: EntryOf<'Prepared'>['data']): string {

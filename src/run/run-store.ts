@@ -319,8 +319,8 @@ export interface Append {
 /**
  * Appends entries to so many runs and moves their rows along, where the claim still holds.
  * @param appends of each run at most one
- * @returns by run the number of its last entry, counted from 1, and the incident the run belongs to now; nothing for a run that has
- * ended or is no longer this process's
+ * @returns by run the number of its last entry, counted from 1, and the incident the run belongs to now; nothing for a run
+ * that has ended or is no longer this process's
  */
 export async function appendEntries(
   tx: Tx,
