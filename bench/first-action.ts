@@ -23,8 +23,8 @@ export async function benchFirstAction(
 ): Promise<Section> {
   const { rates, warmUpSeconds, seconds } = settings;
   const rows: string[][] = [];
-  for (const { database, rate } of settings.databases.flatMap((name) =>
-    rates.map((rate) => ({ database: name, rate })),
+  for (const { database, rate } of settings.databases.flatMap((database) =>
+    rates.map((rate) => ({ database, rate })),
   )) {
     const world = await startWorld();
     const product = await startProduct({

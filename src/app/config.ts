@@ -4,6 +4,7 @@ import type { TObject } from 'typebox';
 import { misplacedRole, wrongRule } from '../api/session/claims.ts';
 import { parseDuration } from '../catalog/duration.ts';
 import type { Problem } from '../catalog/resource.ts';
+import { isReadFolder } from '../catalog/sources/file-rules.ts';
 import { CatalystError } from '../errors.ts';
 import type { NotifyConfig } from '../integrations/notify/schema.ts';
 import { checkDocument, readText } from './check-document.ts';
@@ -96,10 +97,10 @@ function crossChecks(config: Config): Complaint[] {
   return complaints;
 }
 
-/** Whether a folder is walked down to a directory; folders whose names begin with a dot are not walked. */
+/** Whether whoever reads the folder walks down to the directory. */
 function liesWithin(folder: string, directory: string): boolean {
   const inside = relative(resolve('/', folder), resolve('/', directory));
-  return !inside.split('/').some((part) => part.startsWith('.'));
+  return inside.split('/').every((part) => isReadFolder(part, true));
 }
 
 /** True for `host:port` of a loopback address, where nobody else can listen in on plain HTTP. */

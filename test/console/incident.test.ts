@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import type { Browser, Route } from 'playwright-core';
 import { findChromium, startChromium } from '../../testbed/chromium.ts';
 import { describeReal } from '../../testbed/real.ts';
-import { type Item, type PocketSovereign, startPocketSovereign } from '../support/pocket-sovereign.ts';
+import { type PocketSovereign, startPocketSovereign } from '../support/pocket-sovereign.ts';
 import { buildConsole, enter, type Person } from './browser.ts';
 
 describeReal('what people do to incidents at the console', findChromium, () => {
@@ -143,8 +143,8 @@ describeReal('what people do to incidents at the console', findChromium, () => {
   test('the overview says how incidents went', async () => {
     // Figures are up to a minute old: those that were asked for when nothing had happened yet have to run out.
     await s.until('figures that know of the incidents', async () => {
-      const answer = await mira.page.request.get('/api/v1/statistics/incidents?window=30d&limit=1');
-      return ((await answer.json()) as Item).total.incidents > 0;
+      const { total } = await s.get('/api/v1/statistics/incidents?window=30d&limit=1');
+      return total.incidents > 0;
     });
     await mira.page.goto('/');
     await mira.page.getByRole('heading', { name: 'The last 30 days' }).waitFor();
