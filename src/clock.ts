@@ -11,6 +11,12 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
+/**
+ * Why a wait is given up that somebody no longer waits for. An abort without a reason has the platform make an error with a
+ * stack, which costs more than the wait and is read by nobody.
+ */
+export const noLongerWaited = Symbol('no longer waited for');
+
 /** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -61,7 +61,8 @@ export async function readPending(tx: Tx, limits: PendingLimits): Promise<Pendin
   const sizes = await tx
     .selectFrom('delivery')
     .select(['id', sql<number>`octet_length(body)`.as('size')])
-    .where('state', '=', 'Pending')
+    // In the text: a plan for any state could not use the index that holds these alone.
+    .where('state', '=', sql.lit('Pending'))
     .orderBy('id')
     .limit(limits.count)
     .execute();
@@ -75,7 +76,7 @@ export async function readPending(tx: Tx, limits: PendingLimits): Promise<Pendin
   const rows = await tx
     .selectFrom('delivery')
     .select(['id', 'received_at', 'source', 'organization', 'body', 'traceparent'])
-    .where('state', '=', 'Pending')
+    .where('state', '=', sql.lit('Pending'))
     .where('id', '<=', last.id)
     .orderBy('id')
     .limit(taken.length)
@@ -130,7 +131,7 @@ export async function listDeadLetters(
       sql<number>`octet_length(body)`.as('size'),
       sql<Uint8Array>`substring(body from 1 for 4096)`.as('beginning'),
     ])
-    .where('state', '=', 'DeadLetter')
+    .where('state', '=', sql.lit('DeadLetter'))
     .orderBy('id', 'desc')
     .limit(filter.limit);
   if (filter.organization !== undefined) query = query.where('organization', '=', filter.organization);
@@ -154,12 +155,12 @@ export async function countDeliveries(
   const pending = await db
     .selectFrom('delivery')
     .select((e) => [e.fn.countAll<number>().as('count'), e.fn.min('received_at').as('oldest')])
-    .where('state', '=', 'Pending')
+    .where('state', '=', sql.lit('Pending'))
     .executeTakeFirstOrThrow();
   const dead = await db
     .selectFrom('delivery')
     .select((e) => e.fn.countAll<number>().as('count'))
-    .where('state', '=', 'DeadLetter')
+    .where('state', '=', sql.lit('DeadLetter'))
     .executeTakeFirstOrThrow();
   return {
     pending: Number(pending.count),

@@ -6,7 +6,7 @@
  * an idle intake commits a lone delivery at once.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { Clock } from '../clock.ts';
+import { type Clock, noLongerWaited } from '../clock.ts';
 import { unavailable } from '../database/open.ts';
 import type { Database } from '../database/tables.ts';
 import { CatalystError } from '../errors.ts';
@@ -82,9 +82,6 @@ export function createIntake(options: { db: Database; clock: Clock; limits?: Par
 
 /** So long after an answer without a new delivery is a pause: a sender that waits for its answer sends the next at once. */
 const calmMs = 5;
-
-/** Why a limit of time is no longer waited for. */
-const committed = Symbol('committed');
 
 class GroupCommit implements Intake {
   readonly #db: Database;
@@ -208,6 +205,7 @@ class GroupCommit implements Intake {
     const latest = this.#clock.monotonic() - this.#limits.commitMs;
     const late = this.#queue.findIndex((waiting) => waiting.since >= latest);
     const refused = this.#queue.splice(0, late === -1 ? this.#queue.length : late);
+    if (refused.length === 0) return;
     for (const { delivery } of refused) this.#queuedBytes -= delivery.body.length;
     this.#refuse(refused, new CatalystError('Unavailable', 'The database is too slow to take this delivery in time.'));
   }
@@ -253,8 +251,7 @@ class GroupCommit implements Intake {
     try {
       return await Promise.race([inserted, late]);
     } finally {
-      // With a reason of ours: the usual one is an error with a stack, made for nobody.
-      limit.abort(committed);
+      limit.abort(noLongerWaited);
       inserted.catch(() => {});
     }
   }

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import { type Clock, noLongerWaited } from '../clock.ts';
 
 export interface LoopOptions {
   /** Names it in logs and metrics. */
@@ -54,7 +54,7 @@ export function startLoop({ name, every, clock, round, onError }: LoopOptions): 
     });
     const slept = clock.sleep(ms, AbortSignal.any([stopping.signal, done.signal])).catch(() => {});
     await Promise.race([woke, slept]);
-    done.abort();
+    done.abort(noLongerWaited);
   }
 
   const running = run();

@@ -1,5 +1,5 @@
 /** Reads facts, each at most once, with a limit of time for each, and keeps what was seen. */
-import type { Clock } from '../clock.ts';
+import { type Clock, noLongerWaited } from '../clock.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import type { FactDefinition, Json } from '../integrations/contract.ts';
 import type { FactReader, FactReading } from './check.ts';
@@ -77,7 +77,7 @@ async function readOnce(
     reading.took = Math.round(clock.monotonic() - started);
     signal.removeEventListener('abort', abort);
     // Ends the timer, and the request when it is still under way.
-    own.abort();
+    own.abort(noLongerWaited);
   }
 }
 

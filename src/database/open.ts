@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Kysely, PGliteDialect, type PGliteDialectConfig, PostgresDialect, sql } from 'kysely';
+import { Kysely, PGliteDialect, type PGliteDialectConfig, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { CatalystError, messageOf } from '../errors.ts';
 import { lockDataDirectory } from './directory-lock.ts';
@@ -15,6 +15,7 @@ import * as escalation from './migrations/0003-escalation.ts';
 import * as incidents from './migrations/0004-incidents.ts';
 import * as onCall from './migrations/0005-on-call.ts';
 import * as reading from './migrations/0006-reading.ts';
+import { connectPostgres, type PostgresLocation } from './postgres.ts';
 import type { Database, Tables } from './tables.ts';
 
 /** Migrations in order. A released one is never edited. */
@@ -28,8 +29,7 @@ const migrations: Record<string, Migration> = {
 };
 
 export type DatabaseLocation =
-  /** `postgres://user@host/database`. */
-  | { kind: 'postgres'; url: string; poolSize?: number }
+  | ({ kind: 'postgres' } & PostgresLocation)
   /** A directory only this process uses. */
   | { kind: 'embedded'; directory: string }
   /** Gone with the process: for tests. `image` holds the files to begin with, as PGlite dumps them. */
@@ -54,18 +54,13 @@ export interface OpenDatabase {
   close(): Promise<void>;
 }
 
-/** How long one statement may take on PostgreSQL before the server cancels it; no query of ours is meant to take a second. */
-const statementTimeoutMs = 15_000;
-/** How long to wait for a free connection or a new one: an outage shows as Unavailable well inside Alertmanager's 10 s. */
-const connectTimeoutMs = 5_000;
-
 /**
  * Opens the database and brings its schema up to date.
  *
  * @throws CatalystError Unavailable when it cannot be reached; Conflict when another process holds the data directory.
  */
 export async function openDatabase(location: DatabaseLocation): Promise<OpenDatabase> {
-  const open = location.kind === 'postgres' ? await connectPostgres(location) : await startEmbedded(location);
+  const open = location.kind === 'postgres' ? await startPostgres(location) : await startEmbedded(location);
   try {
     await migrate(open.db);
     return open;
@@ -75,39 +70,8 @@ export async function openDatabase(location: DatabaseLocation): Promise<OpenData
   }
 }
 
-async function connectPostgres(location: { url: string; poolSize?: number }): Promise<OpenDatabase> {
-  const { default: pg } = await import('pg');
-  const types = new pg.TypeOverrides();
-  // Identities and counters stay far below 2^53, where a JavaScript number is exact.
-  types.setTypeParser(pg.types.builtins.INT8, Number);
-  // Times come in UTC, as the connections ask for it below; what looks otherwise (infinity, years BC) is left to the library.
-  const anyTime = pg.types.getTypeParser(pg.types.builtins.TIMESTAMPTZ);
-  types.setTypeParser(pg.types.builtins.TIMESTAMPTZ, (text) => {
-    const time = new Date(`${text.slice(0, 10)}T${text.slice(11, -3)}Z`);
-    return text.endsWith('+00') && !Number.isNaN(time.getTime()) ? time : anyTime(text);
-  });
-  const connect = (max: number) => {
-    const pool = new pg.Pool({
-      connectionString: location.url,
-      max,
-      connectionTimeoutMillis: connectTimeoutMs,
-      statement_timeout: statementTimeoutMs,
-      idle_in_transaction_session_timeout: statementTimeoutMs,
-      application_name: 'catalyst-sre',
-      // Compiling a query takes longer than our largest one runs.
-      options: '-c jit=off -c timezone=UTC',
-      types,
-    });
-    // An idle connection that breaks is replaced by the pool at the next use; without a listener it would end the process.
-    pool.on('error', () => {});
-    // The same for one that breaks while it is in use: whoever uses it gets the error from its query.
-    pool.on('connect', (client) => client.on('error', () => {}));
-    return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
-  };
-  // Ten: processing, engine, API and a listener each hold one at a time; more only adds contention on two cores.
-  const db = connect(location.poolSize ?? 10);
-  // Two commits under way, and a third connection for when one hangs.
-  const intake = connect(3);
+async function startPostgres(location: PostgresLocation): Promise<OpenDatabase> {
+  const { db, intake } = await connectPostgres(location);
   return {
     db,
     intake,

@@ -2,8 +2,10 @@
  * The one HTTP client of all integrations: limits of time and size, JSON, errors with a stable code and a truthful
  * `certain`, retries for safe reads only, and no header or secret in any message.
  */
+
 import type { IncomingHttpHeaders } from 'node:http';
 import type { LookupFunction } from 'node:net';
+import { noLongerWaited } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import type { CallContext } from './contract.ts';
 import { type Call, ErrorMaker } from './http-errors.ts';
@@ -233,7 +235,7 @@ function startLimit(context: CallContext, ms: number): Limit {
   return {
     signal: AbortSignal.any([context.signal, own.signal]),
     reason: () => (context.signal.aborted ? 'caller' : own.signal.aborted ? 'own' : undefined),
-    end: () => over.abort(),
+    end: () => over.abort(noLongerWaited),
   };
 }
 

@@ -48,7 +48,7 @@ export async function claimPages(
   const due = db
     .selectFrom('page')
     .select('id')
-    .where('state', '=', 'Pending')
+    .where('state', '=', sql.lit('Pending'))
     .where((e) =>
       e.or([
         e('next_attempt_at', '<=', new Date(options.now)),
@@ -83,7 +83,7 @@ export async function endAttempt(
       delivered_at: dateOf(end.deliveredAt),
     })
     .where('id', '=', page.id)
-    .where('state', '=', 'Pending')
+    .where('state', '=', sql.lit('Pending'))
     .where('attempts', '=', page.attempts)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;

@@ -5,6 +5,7 @@
 import { sql } from 'kysely';
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
 import type { Runbook } from '../catalog/kinds/runbook.ts';
+import { noLongerWaited } from '../clock.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { createBatch } from './batch.ts';
 import { advance, type ExecutorPorts } from './executor.ts';
@@ -139,7 +140,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
     });
     const slept = ports.clock.sleep(ms, AbortSignal.any([stopping.signal, cancelled.signal])).catch(() => {});
     await Promise.race([woke, slept]);
-    cancelled.abort();
+    cancelled.abort(noLongerWaited);
   }
 
   /** @returns when the run is due again, ms since the epoch; undefined when it is not known or it has ended. */
