@@ -56,32 +56,25 @@ export interface PendingLimits {
   bytes: number;
 }
 
-/** The oldest deliveries nobody has looked at, in the order they arrived. */
-export async function readPending(tx: Tx, limits: PendingLimits): Promise<PendingDelivery[]> {
-  const sizes = await tx
-    .selectFrom('delivery')
-    .select(['id', sql<number>`octet_length(body)`.as('size')])
-    // In the text: a plan for any state could not use the index that holds these alone.
-    .where('state', '=', sql.lit('Pending'))
-    .orderBy('id')
-    .limit(limits.count)
-    .execute();
-  let bytes = 0;
-  const taken = sizes.filter(({ size }, index) => {
-    bytes += size;
-    return index === 0 || bytes <= limits.bytes;
-  });
-  const last = taken.at(-1);
-  if (!last) return [];
-  const rows = await tx
-    .selectFrom('delivery')
-    .select(['id', 'received_at', 'source', 'organization', 'body', 'traceparent'])
-    .where('state', '=', sql.lit('Pending'))
-    .where('id', '<=', last.id)
-    .orderBy('id')
-    .limit(taken.length)
-    .execute();
-  return rows.map((row) => ({
+/** The oldest deliveries nobody has looked at, in the order they arrived; `more`: that these are not all. */
+export async function readPending(
+  tx: Tx,
+  limits: PendingLimits,
+): Promise<{ pending: PendingDelivery[]; more: boolean }> {
+  // The state stands in the text: a plan for any state could not use the index that holds these alone.
+  const { rows } = await sql<PendingRow>`
+    SELECT id, received_at, source, organization, body, traceparent, pending
+    FROM (
+      SELECT *, sum(size) OVER (ORDER BY id) AS bytes, count(*) OVER () AS pending
+      FROM (
+        SELECT id, received_at, source, organization, body, traceparent, octet_length(body) AS size
+        FROM delivery WHERE state = 'Pending' ORDER BY id LIMIT ${limits.count}
+      ) AS oldest
+    ) AS counted
+    WHERE bytes <= ${limits.bytes} OR bytes = size
+    ORDER BY id`.execute(tx);
+  const seen = Number(rows[0]?.pending ?? 0);
+  const pending = rows.map((row) => ({
     id: row.id,
     receivedAt: row.received_at.getTime(),
     source: row.source,
@@ -89,6 +82,18 @@ export async function readPending(tx: Tx, limits: PendingLimits): Promise<Pendin
     body: row.body,
     traceparent: row.traceparent ?? undefined,
   }));
+  return { pending, more: seen === limits.count || seen > pending.length };
+}
+
+interface PendingRow {
+  id: number;
+  received_at: Date;
+  source: string;
+  organization: string | null;
+  body: Uint8Array;
+  traceparent: string | null;
+  /** How many there are, up to the limit. */
+  pending: number;
 }
 
 export interface DeliveryOutcome {

@@ -255,23 +255,34 @@ test('a transaction that rolls back leaves its deliveries to be processed again'
 
 test('deliveries are taken in order and up to the limit', async () => {
   for (const name of ['A', 'B', 'C']) await send([alert(name)]);
-  assert.deepEqual(
-    (await process(2)).changes.map((c) => c.alert.name),
-    ['A', 'B'],
-  );
+  const first = await process(2);
+  assert.deepEqual([first.changes.map((c) => c.alert.name), first.more], [['A', 'B'], true]);
   assert.equal((await countDeliveries(database.db)).pending, 1);
-  assert.deepEqual(
-    (await process(2)).changes.map((c) => c.alert.name),
-    ['C'],
-  );
+  const second = await process(2);
+  assert.deepEqual([second.changes.map((c) => c.alert.name), second.more], [['C'], false]);
   assert.deepEqual(await process(2), {
     deliveries: 0,
+    more: false,
     deadLetters: 0,
     truncatedAlerts: 0,
     leftOut: [],
     changes: [],
     entries: [],
   });
+});
+
+test('deliveries are taken up to so many bytes, and one that has more is taken alone', async () => {
+  const long = { ...alert('Long'), annotations: { description: 'x'.repeat(5_000) } };
+  for (const one of [alert('A'), alert('B'), long, alert('C')]) await send([one]);
+  const rounds = [];
+  for (let more = true; more; ) {
+    const round = await database.db
+      .transaction()
+      .execute((tx) => processDeliveries(tx, { limit: 10, bytes: 3_000, now: clock.now() }));
+    rounds.push(round.changes.map((change) => change.alert.name));
+    more = round.more;
+  }
+  assert.deepEqual(rounds, [['A', 'B'], ['Long'], ['C']]);
 });
 
 test('a second replica finds the processing taken and leaves it', async (t) => {

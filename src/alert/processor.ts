@@ -40,6 +40,8 @@ export async function holdProcessing(tx: Tx): Promise<void> {
 export interface Processed {
   /** Deliveries that left the state Pending. 0: there were none, or another replica is at it. */
   deliveries: number;
+  /** Others are pending still, as far as was seen; those that come in later are told of by whoever takes them in. */
+  more: boolean;
   /** How many of them became dead letters. */
   deadLetters: number;
   /** Alerts the sources left out of their deliveries (`max_alerts`); asking the source tells which. */
@@ -82,15 +84,15 @@ export async function processDeliveries(tx: Tx, options: ProcessOptions): Promis
   const lock = await sql<{ held: boolean }>`
     SELECT pg_try_advisory_xact_lock(${lockSpace}::int, ${processingLock}::int) AS held`.execute(tx);
   if (!lock.rows[0]?.held) return nothing();
-  const pending = await readPending(tx, { count: options.limit, bytes: options.bytes ?? defaultBytes });
+  const { pending, more } = await readPending(tx, { count: options.limit, bytes: options.bytes ?? defaultBytes });
   if (pending.length === 0) return nothing();
   try {
-    return await inSavepoint(tx, () => processBatch(tx, pending, options));
+    return { ...(await inSavepoint(tx, () => processBatch(tx, pending, options))), more };
   } catch (error) {
     if (!isPoison(error)) throw error;
   }
   // Something in the batch is poison; one by one it harms nobody else.
-  const total = nothing();
+  const total = { ...nothing(), more };
   for (const delivery of pending) add(total, await processAlone(tx, delivery, options));
   return total;
 }
@@ -333,14 +335,14 @@ async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T> {
 }
 
 function nothing(): Processed {
-  return { deliveries: 0, deadLetters: 0, truncatedAlerts: 0, leftOut: [], changes: [], entries: [] };
+  return { deliveries: 0, more: false, deadLetters: 0, truncatedAlerts: 0, leftOut: [], changes: [], entries: [] };
 }
 
-function add(total: Processed, more: Processed): void {
-  total.deliveries += more.deliveries;
-  total.deadLetters += more.deadLetters;
-  total.truncatedAlerts += more.truncatedAlerts;
-  for (const one of more.leftOut) total.leftOut.push(one);
-  for (const change of more.changes) total.changes.push(change);
-  for (const entry of more.entries) total.entries.push(entry);
+function add(total: Processed, part: Processed): void {
+  total.deliveries += part.deliveries;
+  total.deadLetters += part.deadLetters;
+  total.truncatedAlerts += part.truncatedAlerts;
+  for (const one of part.leftOut) total.leftOut.push(one);
+  for (const change of part.changes) total.changes.push(change);
+  for (const entry of part.entries) total.entries.push(entry);
 }

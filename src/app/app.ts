@@ -218,7 +218,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         observer.intake(round);
         readLeftOut(round.leftOut);
         if (round.runs > 0) engine.wake();
-        return round.deliveries > 0;
+        return round.more;
       },
     });
     life.onStop('deliveries', () => processing.stop());

@@ -47,6 +47,38 @@ test('an entry of a transaction that rolls back was never there', async () => {
   assert.equal((await verifyChain(database.db)).entries, 3);
 });
 
+test('many transactions at once, some of which roll back, make one chain', async () => {
+  const before = (await verifyChain(database.db)).entries;
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 60 }, (_, n) =>
+      database.db.transaction().execute(async (tx) => {
+        await appendRecord(tx, [entry(`first of ${n}`), entry(`second of ${n}`)]);
+        if (n % 5 === 0) throw new Error('rolled back');
+      }),
+    ),
+  );
+  const kept = outcomes.filter(({ status }) => status === 'fulfilled').length;
+  assert.equal(kept, 48);
+  const chain = await verifyChain(database.db);
+  assert.equal(chain.intact, true);
+  assert.equal(chain.entries, before + 2 * kept);
+});
+
+test('an entry that somebody else appends meanwhile is what the next one follows', async () => {
+  await database.db.transaction().execute((tx) => appendRecord(tx, [entry('ours')]));
+  await database.db.transaction().execute((tx) => appendRecord(tx, [entry('ours again')]));
+  const other = await openTestDatabase();
+  try {
+    // Another chain: what is remembered of ours is of no use there, and what it ends in is of none here.
+    await other.db.transaction().execute((tx) => appendRecord(tx, [entry('theirs')]));
+    assert.deepEqual([(await verifyChain(other.db)).intact, (await verifyChain(other.db)).entries], [true, 1]);
+  } finally {
+    await other.close();
+  }
+  await database.db.transaction().execute((tx) => appendRecord(tx, [entry('ours after all')]));
+  assert.equal((await verifyChain(database.db)).intact, true);
+});
+
 test('the database refuses to change or delete an entry', async () => {
   await assert.rejects(database.db.deleteFrom('record').execute(), /append-only/);
   await assert.rejects(database.db.updateTable('record').set({ sentence: 'x' }).execute(), /append-only/);
@@ -69,7 +101,8 @@ test('a changed entry, a missing entry and a cut-off end are all found', async (
   await tamper(`UPDATE record SET sentence = 'nothing happened' WHERE seq = 2`, /Entry 2 was changed/);
   await tamper(`UPDATE record SET data = '{"a":1}' WHERE seq = 1`, /Entry 1 was changed/);
   await tamper(`DELETE FROM record WHERE seq = 2`, /Entry 2 is missing/);
-  await tamper(`DELETE FROM record WHERE seq = 3`, /cut off/);
+  const end = (await verifyChain(database.db)).entries;
+  await tamper(`DELETE FROM record WHERE seq = ${end}`, /cut off/);
 });
 
 test('a search goes through a long record look by look, both ways, and finds each entry once', async () => {

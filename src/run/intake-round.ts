@@ -20,6 +20,8 @@ export interface IntakeRoundPorts extends DispatchPorts {
 
 export interface IntakeRound {
   deliveries: number;
+  /** Others are pending still. */
+  more: boolean;
   deadLetters: number;
   firing: number;
   resolved: number;
@@ -50,6 +52,7 @@ export async function workThroughDeliveries(ports: IntakeRoundPorts, now: number
     await appendRecord(tx, [...processed.entries, ...incidentEntries, ...dispatched.entries]);
     return {
       deliveries: processed.deliveries,
+      more: processed.more,
       deadLetters: processed.deadLetters,
       firing: reports.filter((report) => report.alert.state === 'Firing').length,
       resolved: reports.filter((report) => report.alert.state === 'Resolved').length,

@@ -8,9 +8,9 @@ import { systemClock } from '../clock.ts';
 import type { OpenDatabase } from '../database/open.ts';
 import { newId } from '../ids.ts';
 import { apply, type Entry, fold } from './journal.ts';
-import { ClaimLost, createJournalWriter, type NextEntry, StaleRun } from './journal-writer.ts';
+import { ClaimLost, createJournalWriter, type JournalWriterPorts, type NextEntry, StaleRun } from './journal-writer.ts';
 import type { RunInHand } from './run-in-hand.ts';
-import { type ClaimedRun, claimDueRuns, insertRuns, readEntries } from './run-store.ts';
+import { type ClaimedRun, claimDueRuns, insertRuns, readEntries, takeLock } from './run-store.ts';
 
 let database: OpenDatabase;
 before(async () => {
@@ -21,7 +21,9 @@ after(() => database.close());
 /** @param refuse entries that cannot be committed */
 function writer(refuse: (next: NextEntry) => boolean = () => false) {
   const observed: string[] = [];
-  const journal = createJournalWriter({
+  /** What the rows looked like when a key was passed on. */
+  const passedOn: Promise<unknown>[] = [];
+  const ports: JournalWriterPorts = {
     db: database.db,
     clock: systemClock,
     contexts: async (runs) => runs.map(() => ({ alert: undefined, incident: undefined })),
@@ -30,15 +32,26 @@ function writer(refuse: (next: NextEntry) => boolean = () => false) {
       return [];
     },
     observe: (_run, { sentence }) => observed.push(sentence),
+  };
+  const journal = createJournalWriter(ports, () => {
+    passedOn.push(database.db.selectFrom('run').select('id').where('wake_at', '=', new Date(0)).execute());
   });
   /** As the executor does it: handed over, and known to the run from then on. */
-  const append = ({ run, row }: Claimed, sentence: string): Promise<void> => {
-    const entry: Entry = { at: Date.now(), kind: 'Held', sentence, data: { reason: 'Busy' } };
+  const append = (claimed: Claimed, sentence: string): Promise<void> =>
+    add(claimed, { at: Date.now(), kind: 'Held', sentence, data: { reason: 'Busy' } });
+  const end = (claimed: Claimed): Promise<void> =>
+    add(claimed, {
+      at: Date.now(),
+      kind: 'Ended',
+      sentence: 'It is over.',
+      data: { outcome: 'Failed', reason: 'Busy', evidence: [] },
+    });
+  const add = ({ run, row }: Claimed, entry: Entry): Promise<void> => {
     const committed = journal.append(run, row, entry, undefined);
     apply(run.state, entry);
     return committed;
   };
-  return { append, observed };
+  return { append, end, observed, passedOn };
 }
 
 interface Claimed {
@@ -144,4 +157,17 @@ test('whose claim has gone to another process writes nothing', async () => {
   const outcomes = await Promise.allSettled([append(run, 'late'), append(neighbour, 'in time')]);
   assert.ok(outcomes[0]?.status === 'rejected' && outcomes[0].reason instanceof ClaimLost);
   assert.deepEqual([await said(run), await said(neighbour)], [[], ['in time']]);
+});
+
+test('a run that ends makes the one due that waits for its concurrency key, and says so after the commit', async () => {
+  const [holder, waiting, free] = (await claimed(3)) as [Claimed, Claimed, Claimed];
+  assert.equal(await takeLock(database.db, holder.row, 'the-key'), true);
+  assert.equal(await takeLock(database.db, waiting.row, 'the-key'), false);
+  const { append, end, passedOn } = writer();
+  await append(holder, 'it goes on');
+  await end(free);
+  assert.equal(passedOn.length, 0);
+  await end(holder);
+  assert.deepEqual(await Promise.all(passedOn), [[{ id: waiting.row.id }]]);
+  assert.equal(await takeLock(database.db, waiting.row, 'the-key'), true);
 });

@@ -59,16 +59,18 @@ interface Stretch {
   change: RunChange;
 }
 
-export function createJournalWriter(ports: JournalWriterPorts): JournalWriter {
+/** @param keyPassedOn called after the commit by which a run that waited for the concurrency key of another came to be due */
+export function createJournalWriter(ports: JournalWriterPorts, keyPassedOn: () => void): JournalWriter {
   /** What the next commit takes along, by run. */
   const waiting = new Map<string, { stretch: Stretch; written: Promise<void> }>();
   const commits = createBatch<Stretch>(async (stretches) => {
     for (const stretch of stretches)
       if (waiting.get(stretch.run.id)?.stretch === stretch) waiting.delete(stretch.run.id);
-    await ports.db.transaction().execute((tx) => writeAll(tx, [...stretches].sort(byIncident)));
+    const passedOn = await ports.db.transaction().execute((tx) => writeAll(tx, [...stretches].sort(byIncident)));
+    if (passedOn) keyPassedOn();
   });
 
-  async function writeAll(tx: Tx, stretches: readonly Stretch[]) {
+  async function writeAll(tx: Tx, stretches: readonly Stretch[]): Promise<boolean> {
     const appends = stretches.map(({ row, entries, change }) => ({
       run: row,
       entries: entries.map(({ entry }) => entry),
@@ -77,7 +79,7 @@ export function createJournalWriter(ports: JournalWriterPorts): JournalWriter {
     const appended = await appendEntries(tx, appends);
     const records: RecordEntry[] = [];
     for (const { run, row, entries } of stretches) {
-      const written = appended.get(run.id);
+      const written = appended.byRun.get(run.id);
       if (!written) throw new ClaimLost(`Another process has taken over run ${run.id}.`);
       if (written.number !== entries.at(-1)?.number) throw new StaleRun();
       // Merged or split since it was taken in hand: what it does belongs to the incident it is in now.
@@ -92,6 +94,7 @@ export function createJournalWriter(ports: JournalWriterPorts): JournalWriter {
     }
     // Last: whoever appends to the record next waits from here on.
     await appendRecord(tx, records);
+    return appended.keyPassedOn;
   }
 
   return {

@@ -67,14 +67,16 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
   const inHand = new Map<string, AbortController>();
   const working = new Set<Promise<void>>();
   const known = new KnownRuns();
-  const journal = createJournalWriter(ports);
+  const journal = createJournalWriter(ports, wake);
   const releases = createBatch<Release>((batch) => releaseRuns(ports.db, batch));
   const failures = new Map<string, number>();
   const stopping = new AbortController();
   let wakeUp = () => {};
   let woken = false;
-  /** Until when the loop sleeps unless woken, ms since the epoch; while it is awake, everything is news to it. */
-  let looksAgainAt = Number.POSITIVE_INFINITY;
+  /** When the next run is due that nobody holds, as far as this process knows, ms since the epoch. */
+  let due = 0;
+  /** When the database was last asked for that, on the monotonic clock. */
+  let askedAt = Number.NEGATIVE_INFINITY;
   let loop: Promise<void> | undefined;
   let heartbeat: Promise<void> | undefined;
 
@@ -86,7 +88,6 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
   async function run() {
     while (!stopping.signal.aborted) {
       woken = false;
-      looksAgainAt = Number.POSITIVE_INFINITY;
       let claimed: ClaimedRun[] = [];
       const free = concurrency - inHand.size;
       try {
@@ -97,9 +98,10 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
         continue;
       }
       if (claimed.length > 0) begin(claimed);
-      // One that ends makes room and wakes the loop; with room left, all that were due are claimed.
+      // One that is let go of makes room and wakes the loop; with room left, all that were due are claimed.
       const full = inHand.size >= concurrency;
-      if (!woken && (full || claimed.length < free)) await pause(full ? pollEvery : await untilNext());
+      if (full) await pause(pollEvery);
+      else if (claimed.length < free) await untilNext();
     }
   }
 
@@ -114,26 +116,44 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
         const wasFull = inHand.size >= concurrency;
         inHand.delete(row.id);
         working.delete(work);
-        // One that has ended may leave its concurrency key to another.
-        if (wasFull || wakeAt === undefined || wakeAt < looksAgainAt) wake();
+        if (wasFull) wake();
+        if (wakeAt === undefined || wakeAt >= due) return;
+        due = wakeAt;
+        // The loop has meant to sleep for longer.
+        wakeUp();
       });
       working.add(work);
     }
   }
 
-  async function untilNext(): Promise<number> {
-    try {
-      const next = await nextWake(ports.db);
-      return next === undefined ? pollEvery : Math.min(pollEvery, Math.max(1, next - ports.clock.now()));
-    } catch {
-      return pollEvery;
+  /** Waits until a run is due or the loop is woken, and no longer than until the next poll. */
+  async function untilNext() {
+    if (due <= ports.clock.now() || untilPoll() <= 0) await askWhatIsDue();
+    while (!woken && !stopping.signal.aborted) {
+      const left = Math.min(due - ports.clock.now(), untilPoll());
+      if (left <= 0) return;
+      await pause(left);
     }
   }
 
-  /** Waits so long, or until woken or stopped. */
+  /** So long may pass before the database is asked for what other replicas made or woke, ms. */
+  function untilPoll(): number {
+    return askedAt + pollEvery - ports.clock.monotonic();
+  }
+
+  async function askWhatIsDue() {
+    askedAt = ports.clock.monotonic();
+    // From here on one that is let go of counts, which the answer may not know of yet.
+    due = Number.POSITIVE_INFINITY;
+    // A database that is away is asked again at the next poll.
+    const next = await nextWake(ports.db).catch(() => undefined);
+    // One that is due already and was not claimed is in another's hands at the moment.
+    if (next !== undefined) due = Math.min(due, Math.max(next, ports.clock.now() + 1));
+  }
+
+  /** Waits so long, or until woken, stopped, or told of a run that is due sooner. */
   async function pause(ms: number) {
     if (woken || stopping.signal.aborted) return;
-    looksAgainAt = ports.clock.now() + ms;
     const cancelled = new AbortController();
     const woke = new Promise<void>((resolve) => {
       wakeUp = resolve;

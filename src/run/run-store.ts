@@ -316,18 +316,26 @@ export interface Append {
   change: RunChange;
 }
 
+/** Of a run whose entries were appended. */
+export interface Appended {
+  /** Of its last entry, counted from 1. */
+  number: number;
+  /** The run belongs to now. */
+  incidentId: string | undefined;
+}
+
 /**
  * Appends entries to so many runs and moves their rows along, where the claim still holds.
  * @param appends of each run at most one
- * @returns by run the number of its last entry, counted from 1, and the incident the run belongs to now; nothing for a run
- * that has ended or is no longer this process's
+ * @returns by run, nothing for one that has ended or is no longer this process's; and whether a run that has ended left its
+ * concurrency key to one that waits for it, which is now due
  */
 export async function appendEntries(
   tx: Tx,
   appends: readonly Append[],
-): Promise<Map<string, { number: number; incidentId: string | undefined }>> {
+): Promise<{ byRun: Map<string, Appended>; keyPassedOn: boolean }> {
   const ended = appends.filter(({ change }) => change.ended).map(({ run }) => run.id);
-  if (ended.length > 0) await wakeNextInLine(tx, ended);
+  const keyPassedOn = ended.length > 0 && (await wakeNextInLine(tx, ended));
   const moves = appends.map(({ run, entries, change }) => ({
     id: run.id,
     epoch: run.epoch === 'any' ? null : run.epoch,
@@ -381,9 +389,10 @@ export async function appendEntries(
       JOIN moved ON moved.id = item.id
     )
     SELECT id, entries, incident_id FROM moved`.execute(tx);
-  return new Map(
+  const byRun = new Map(
     rows.map((row) => [row.id, { number: Number(row.entries), incidentId: row.incident_id ?? undefined }]),
   );
+  return { byRun, keyPassedOn };
 }
 
 /** Takes the concurrency key for the run. @returns false while another run has it; the run is then woken when that one ends. */
@@ -418,14 +427,15 @@ function heldByAnother(id: string, key: string) {
 }
 
 /** Wakes, for each of these runs, the one that has waited longest for the key it holds. */
-async function wakeNextInLine(tx: Tx, runIds: readonly string[]): Promise<void> {
-  await sql`
+async function wakeNextInLine(tx: Tx, runIds: readonly string[]): Promise<boolean> {
+  const { numAffectedRows } = await sql`
     UPDATE run SET wake_at = 'epoch'::timestamptz WHERE id IN (
       SELECT DISTINCT ON (holder.id) waiting.id
       FROM run AS waiting JOIN run AS holder ON holder.lock_key = waiting.waits_for
       WHERE holder.id = ANY(${[...runIds]}::text[]) AND waiting.state = 'Pending'
       ORDER BY holder.id, waiting.created_at
     )`.execute(tx);
+  return (numAffectedRows ?? 0n) > 0n;
 }
 
 /** Runs of a runbook on a target that acted, newest first; only so many as limits can ask for. */
