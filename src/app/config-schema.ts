@@ -259,10 +259,11 @@ const Limits = Type.Object(
       default: 6_000,
     }),
     concurrentRuns: Type.Integer({
-      description: 'Runs that work at a time.',
+      description:
+        'Runs that a process works on at a time. Each mostly waits for other systems; those that only wait for a time, an approval or a verification do not count.',
       minimum: 1,
       maximum: 1_000,
-      default: 10,
+      default: 64,
     }),
     takeOverAfter: duration(
       'How long a replica may give no sign of life before another takes over its runs; at least 3s.',

@@ -176,7 +176,7 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
       const run = await takeInHand(row, await around);
       const executor = portsFor(run, row, claim.signal, release);
       const { wakeAt } = await advance(run, executor);
-      release.wakeAt = wakeAt;
+      release.wakeAt = wakeAt === undefined ? undefined : inStep(wakeAt, ports.clock.now());
       release.observedAt = executor.lastObserved;
       failures.delete(row.id);
       if (run.state.ended) known.drop(row.id);
@@ -335,6 +335,18 @@ export function createEngine(ports: EnginePorts, options: EngineOptions = {}): E
     },
     wake,
   };
+}
+
+/** A wait from which on it does not matter when it ends up to a second late, ms. */
+const longWait = 10_000;
+
+/**
+ * Runs with long to wait wake at whole seconds: those that wake together are claimed, read and handed back together, and a
+ * thousand that look at a fact now and then cost a few statements a second.
+ * @param wakeAt ms since the epoch
+ */
+function inStep(wakeAt: number, now: number): number {
+  return wakeAt - now < longWait ? wakeAt : Math.ceil(wakeAt / 1_000) * 1_000;
 }
 
 /** Longest time a run can take that still counts for a cooldown: approvals and verifications are bounded by days. */
