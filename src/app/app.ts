@@ -167,7 +167,7 @@ export async function startApp(options: AppOptions): Promise<App> {
         newId: makeId,
         compile: catalog.compile,
         contexts: (runs, tx) => readContexts(tx ?? db, runs),
-        onEntry: (tx, next) => commitAround(tx, next, createPage),
+        onEntries: (tx, entries) => commitAround(tx, entries, createPage),
         observe: observer.entry,
         onError: (runId, error) => onError(runId === undefined ? 'engine' : 'run', error),
         confirmFiring: config.policy.confirmFiring ? 'Required' : 'WhenPossible',

@@ -2,6 +2,7 @@
  * What people and runs do to an incident. Each function works in the caller's transaction and returns the entries for
  * the record, which the caller appends last; `incident-service.ts` wraps those a person calls.
  */
+import { sql } from 'kysely';
 import { countFiring } from '../alert/alert-store.ts';
 import type { RecordEntry } from '../audit/record.ts';
 import { lastOfIncident } from '../audit/record-store.ts';
@@ -122,27 +123,55 @@ export interface VerifiedFix {
 }
 
 /**
- * A run verified its fix. The incident is resolved when every alert of it that still fires, as its source says, is one
+ * Runs verified their fixes. An incident is resolved when every alert of it that still fires, as its source says, is one
  * the run was about; otherwise it is mitigated, and asked about until the rest is over too. An incident that is resolved
  * already stays as it is. Once resolved it is asked about one last time: an alert that then still fires reopens it.
+ *
+ * Three statements, however many they are: runs that end together share a commit.
+ * @returns what became of the incident of each fix, in their order
  */
-export async function resolveVerified(tx: Tx, fix: VerifiedFix): Promise<Commanded> {
-  const command = { incidentId: fix.incidentId, actor: 'engine', now: fix.now };
-  const incident = await load(tx, command);
-  if (incident.state === 'Resolved') return { incident, entries: [] };
-  const others = await firingBesides(tx, incident.id, fix.alertIds);
+export async function resolveVerified(tx: Tx, fixes: readonly VerifiedFix[]): Promise<Commanded[]> {
+  if (fixes.length === 0) return [];
+  const ids = [...new Set(fixes.map(({ incidentId }) => incidentId))];
+  const incidents = new Map((await lockIncidents(tx, { ids })).map((incident) => [incident.id, incident]));
+  const others = await firingBesides(tx, fixes);
+  const changed = new Set<string>();
+  const commanded = fixes.map((fix, index) => {
+    const incident = incidents.get(fix.incidentId);
+    if (!incident) throw new CatalystError('NotFound', `There is no incident ${fix.incidentId}.`);
+    if (incident.state === 'Resolved') return { incident, entries: [] };
+    const after = changedBy(
+      incident,
+      { actor: 'engine', now: fix.now },
+      verifiedChange(incident, fix, others[index] ?? 0),
+    );
+    incidents.set(incident.id, after.incident);
+    changed.add(incident.id);
+    return after;
+  });
+  await saveIncidents(
+    tx,
+    [...incidents.values()].filter(({ id }) => changed.has(id)),
+  );
+  return commanded;
+}
+
+function verifiedChange(incident: Incident, fix: VerifiedFix, others: number): Change {
   const { runId, evidence } = fix;
   if (others === 0) {
-    return change(tx, incident, command, {
+    return {
       // The source has not said so yet: it is asked, once it has had the time to.
-      next: { ...resolution(command, 'Verified', fix.sentence), checkAt: fix.now + settleTime },
+      next: {
+        ...resolution({ actor: 'engine', now: fix.now }, 'Verified', fix.sentence),
+        checkAt: fix.now + settleTime,
+      },
       kind: 'incident.resolved',
       sentence: `Run ${runId} verified its fix: ${fix.sentence}`,
       data: { how: 'Verified', evidence },
       runId,
-    });
+    };
   }
-  return change(tx, incident, command, {
+  return {
     next: {
       state: 'Mitigated',
       mitigatedAt: fix.now,
@@ -152,7 +181,7 @@ export async function resolveVerified(tx: Tx, fix: VerifiedFix): Promise<Command
     sentence: `Run ${runId} verified its fix: ${fix.sentence} ${others} other alerts of the incident still fire.`,
     data: { evidence, firing: others },
     runId,
-  });
+  };
 }
 
 /** The fields of a resolved incident. */
@@ -200,30 +229,42 @@ async function refuseUnseen(tx: Tx, incident: Incident, { expectedVersion }: Com
   });
 }
 
-async function change(
-  tx: Tx,
-  incident: Incident,
-  command: Command,
-  what: { next: Partial<Incident>; kind: RecordEntry['kind']; sentence: string; data: Json; runId?: string },
-): Promise<Commanded> {
-  const next = { ...incident, ...what.next, version: incident.version + 1 };
-  await saveIncidents(tx, [next]);
-  const { kind, sentence, data, runId } = what;
-  return {
-    incident: next,
-    entries: [incidentEntry(next, { at: command.now, actor: command.actor, kind, sentence, data, runId })],
-  };
+interface Change {
+  next: Partial<Incident>;
+  kind: RecordEntry['kind'];
+  sentence: string;
+  data: Json;
+  runId?: string;
 }
 
-async function firingBesides(tx: Tx, incidentId: string, covered: readonly string[]): Promise<number> {
-  const { count } = await tx
-    .selectFrom('alert')
-    .select((e) => e.fn.countAll<number>().as('count'))
-    .where('incident_id', '=', incidentId)
-    .where('state', '=', 'Firing')
-    .$if(covered.length > 0, (query) => query.where('id', 'not in', covered))
-    .executeTakeFirstOrThrow();
-  return Number(count);
+async function change(tx: Tx, incident: Incident, command: Command, what: Change): Promise<Commanded> {
+  const changed = changedBy(incident, command, what);
+  await saveIncidents(tx, [changed.incident]);
+  return changed;
+}
+
+function changedBy(
+  incident: Incident,
+  { actor, now }: Pick<Command, 'actor' | 'now'>,
+  { next, kind, sentence, data, runId }: Change,
+): Commanded {
+  const changed = { ...incident, ...next, version: incident.version + 1 };
+  return { incident: changed, entries: [incidentEntry(changed, { at: now, actor, kind, sentence, data, runId })] };
+}
+
+/** How many alerts of its incident still fire that each fix was not about, in the order of the fixes. */
+async function firingBesides(
+  tx: Tx,
+  fixes: readonly Pick<VerifiedFix, 'incidentId' | 'alertIds'>[],
+): Promise<number[]> {
+  const rows = JSON.stringify(fixes.map(({ incidentId, alertIds }, index) => ({ index, incidentId, alertIds })));
+  const counted = await sql<{ index: number; others: number }>`
+    SELECT fix.index, count(alert.id)::int AS others
+    FROM json_to_recordset(${rows}::json) AS fix(index int, "incidentId" text, "alertIds" jsonb)
+    LEFT JOIN alert ON alert.incident_id = fix."incidentId" AND alert.state = 'Firing'
+      AND NOT jsonb_exists(fix."alertIds", alert.id)
+    GROUP BY fix.index ORDER BY fix.index`.execute(tx);
+  return counted.rows.map(({ others }) => others);
 }
 
 /** @throws CatalystError InvalidState for a resolved incident, with who resolved it and how */

@@ -76,9 +76,10 @@ const verified = (incidentId: string, alertIds: string[]) =>
       evidence: { sealed: false },
       now: clock.now(),
     };
-    const { incident, entries } = await resolveVerified(tx, fix);
-    await appendRecord(tx, entries);
-    return incident;
+    const [commanded] = await resolveVerified(tx, [fix]);
+    assert.ok(commanded);
+    await appendRecord(tx, commanded.entries);
+    return commanded.incident;
   });
 /** Answers by the label `pod`, or one answer for all. */
 const oracle = (
@@ -253,6 +254,50 @@ test('a verified run mitigates an incident that has other alerts, and a new aler
   assert.equal(incident.state, 'Mitigated');
   await deliver([firing({ pod: 'c' })]);
   assert.equal((await only()).state, 'Open');
+});
+
+test('fixes that are verified together resolve, mitigate or leave their incidents as one after the other would', async () => {
+  const { touched: opened } = await deliver([
+    firing({}),
+    firing({ namespace: 'bank', pod: 'b' }),
+    firing({ namespace: 'bank', pod: 'c' }),
+  ]);
+  assert.equal(opened.length, 2);
+  const [shop, bank] = opened;
+  const fix = (of: (typeof opened)[number] | undefined, runId: string, alerts: (string | undefined)[]) => ({
+    incidentId: of?.incident.id ?? '',
+    runId,
+    alertIds: alerts.map((id) => id ?? ''),
+    sentence: 'It holds.',
+    evidence: {},
+    now: clock.now(),
+  });
+  const commanded = await database.db
+    .transaction()
+    .execute((tx) =>
+      resolveVerified(tx, [
+        fix(bank, 'r1', [bank?.alerts[0]?.id]),
+        fix(shop, 'r2', [shop?.alerts[0]?.id]),
+        fix(bank, 'r3', bank?.alerts.map(({ id }) => id) ?? []),
+        fix(shop, 'r4', []),
+      ]),
+    );
+  assert.deepEqual(
+    commanded.map(({ incident, entries }) => [
+      incident.id,
+      incident.state,
+      incident.version,
+      entries.map(({ kind }) => kind),
+    ]),
+    [
+      [bank?.incident.id, 'Mitigated', 2, ['incident.mitigated']],
+      [shop?.incident.id, 'Resolved', 2, ['incident.resolved']],
+      [bank?.incident.id, 'Resolved', 3, ['incident.resolved']],
+      [shop?.incident.id, 'Resolved', 2, []],
+    ],
+  );
+  assert.deepEqual(await getIncident(database.db, bank?.incident.id ?? ''), commanded[2]?.incident);
+  assert.deepEqual(await getIncident(database.db, shop?.incident.id ?? ''), commanded[1]?.incident);
 });
 
 test('what a verified fix left mitigated counts as fixed once nothing fires, unless somebody took it', async () => {

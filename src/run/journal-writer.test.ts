@@ -27,8 +27,9 @@ function writer(refuse: (next: NextEntry) => boolean = () => false) {
     db: database.db,
     clock: systemClock,
     contexts: async (runs) => runs.map(() => ({ alert: undefined, incident: undefined })),
-    onEntry: async (_tx, next) => {
-      if (refuse(next)) throw new Error(`${next.entry.sentence} is refused`);
+    onEntries: async (_tx, entries) => {
+      const refused = entries.find(refuse);
+      if (refused) throw new Error(`${refused.entry.sentence} is refused`);
       return [];
     },
     observe: (_run, { sentence }) => observed.push(sentence),

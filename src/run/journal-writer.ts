@@ -22,8 +22,8 @@ export interface JournalWriterPorts {
     runs: readonly Pick<ClaimedRun, 'alertId' | 'incidentId'>[],
     tx?: Tx,
   ): Promise<readonly Pick<RunInHand, 'alert' | 'incident'>[]>;
-  /** What else is committed with an entry: pages, the incident's state. Returns entries for the record. */
-  onEntry(tx: Tx, next: NextEntry): Promise<RecordEntry[]>;
+  /** What else is committed with the entries: pages, the state of incidents. Returns entries for the record. */
+  onEntries(tx: Tx, entries: readonly NextEntry[]): Promise<RecordEntry[]>;
   /** For metrics, logs and traces; after the commit, for which it waited so many ms; must not throw. */
   observe(run: RunInHand, entry: Entry, committedIn: number): void;
 }
@@ -77,7 +77,6 @@ export function createJournalWriter(ports: JournalWriterPorts, keyPassedOn: () =
       change,
     }));
     const appended = await appendEntries(tx, appends);
-    const records: RecordEntry[] = [];
     for (const { run, row, entries } of stretches) {
       const written = appended.byRun.get(run.id);
       if (!written) throw new ClaimLost(`Another process has taken over run ${run.id}.`);
@@ -85,13 +84,15 @@ export function createJournalWriter(ports: JournalWriterPorts, keyPassedOn: () =
       // Merged or split since it was taken in hand: what it does belongs to the incident it is in now.
       if (run.incident && written.incidentId !== run.incident.id)
         Object.assign(run, (await ports.contexts([{ alertId: row.alertId, incidentId: written.incidentId }], tx))[0]);
-      for (const next of entries) {
-        const { entry, attachment } = next;
+      for (const { entry, attachment } of entries) {
         if (attachment?.approval) await insertApproval(tx, run.id, { ...attachment.approval, requestedAt: entry.at });
         if (attachment?.expires) await expireApproval(tx, attachment.expires.approvalId, entry.at);
-        records.push(...(await ports.onEntry(tx, next)));
       }
     }
+    const records = await ports.onEntries(
+      tx,
+      stretches.flatMap(({ entries }) => entries),
+    );
     // Last: whoever appends to the record next waits from here on.
     await appendRecord(tx, records);
     return appended.keyPassedOn;

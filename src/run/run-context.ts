@@ -55,37 +55,53 @@ export type CreatePage = (
   now: number,
 ) => Promise<RecordEntry[]>;
 
-/** Commits what an entry means outside of the run. Returns what the record says about it. */
+/** Commits what entries mean outside of their runs. Returns what the record says about them, in their order. */
 export async function commitAround(
   tx: Tx,
-  { run, number, entry, attachment }: NextEntry,
+  nexts: readonly NextEntry[],
   createPage: CreatePage,
 ): Promise<RecordEntry[]> {
-  const entries = [recordOf(run, number, entry)];
-  if (attachment?.page && !(await isRepaired(tx, run, entry))) {
-    const page = {
-      ...attachment.page,
-      dedupeKey: `run/${run.id}/${entry.kind}`,
-      severity: run.incident?.severity ?? 'P3',
-      organization: run.organization,
-      incidentId: run.incident?.id,
-      runId: run.id,
-    };
-    entries.push(...(await createPage(tx, page, entry.at)));
+  const resolved = await resolveFixed(tx, nexts);
+  const entries: RecordEntry[] = [];
+  for (const next of nexts) {
+    const { run, number, entry, attachment } = next;
+    entries.push(recordOf(run, number, entry));
+    if (attachment?.page && !(await isRepaired(tx, run, entry))) {
+      const page = {
+        ...attachment.page,
+        dedupeKey: `run/${run.id}/${entry.kind}`,
+        severity: run.incident?.severity ?? 'P3',
+        organization: run.organization,
+        incidentId: run.incident?.id,
+        runId: run.id,
+      };
+      entries.push(...(await createPage(tx, page, entry.at)));
+    }
+    entries.push(...(resolved.get(next) ?? []));
   }
-  // Only a fix that was verified ends an incident: "done" is not "fixed".
-  if (entry.kind === 'Ended' && entry.data.reason === 'Verified' && run.incident) {
-    const resolved = await resolveVerified(tx, {
+  return entries;
+}
+
+/** Only a fix that was verified ends an incident: "done" is not "fixed". */
+async function resolveFixed(tx: Tx, nexts: readonly NextEntry[]): Promise<Map<NextEntry, RecordEntry[]>> {
+  const fixes = nexts.flatMap((next) => {
+    const { run, entry } = next;
+    if (entry.kind !== 'Ended' || entry.data.reason !== 'Verified' || !run.incident) return [];
+    const fix = {
       incidentId: run.incident.id,
       runId: run.id,
       alertIds: run.alert ? [run.alert.id] : [],
       sentence: verification(run),
       evidence: { runbook: run.runbook.resource.metadata.name },
       now: entry.at,
-    });
-    entries.push(...resolved.entries);
-  }
-  return entries;
+    };
+    return [{ next, fix }];
+  });
+  const commanded = await resolveVerified(
+    tx,
+    fixes.map(({ fix }) => fix),
+  );
+  return new Map(fixes.map(({ next }, index) => [next, commanded[index]?.entries ?? []]));
 }
 
 /**

@@ -42,16 +42,15 @@ function engineOf(world: PocketWorld, runbook: CompiledRunbook, more: Partial<En
       newId: () => newId(Date.now()),
       compile: () => runbook,
       contexts: async (runs) => runs.map(() => ({ alert: undefined, incident: undefined })),
-      onEntry: async (_tx, { run, entry }) => [
-        {
+      onEntries: async (_tx, entries) =>
+        entries.map(({ run, entry }) => ({
           at: entry.at,
           kind: 'run.entry',
           actor: 'engine',
           runId: run.id,
           sentence: entry.sentence,
           data: { kind: entry.kind },
-        },
-      ],
+        })),
       observe: (run, entry) => {
         for (const wait of waiting) if (wait.runId === run.id && wait.until(entry)) wait.resolve(entry);
       },
@@ -143,8 +142,8 @@ test('a run whose process died in the middle of an effect is taken over, asked, 
   const runbook = freely(world);
   // The journal cannot be written after the effect, and the process is gone: nothing is released.
   const dying = engineOf(world, runbook, {
-    onEntry: async (_tx, { entry }) => {
-      if (entry.kind === 'StepSucceeded') throw new Error('killed');
+    onEntries: async (_tx, entries) => {
+      if (entries.some(({ entry }) => entry.kind === 'StepSucceeded')) throw new Error('killed');
       return [];
     },
   });
