@@ -9,12 +9,14 @@ test('asked once for all who ask meanwhile, and again after an error', async () 
   let asked = 0;
   let fails = false;
   const ask = remembered(clock, 10_000, String, async (question: number) => {
-    asked += 1;
+    const nth = ++asked;
+    // It lasts as long as it may from here on.
+    await clock.advance(100);
     if (fails) throw new Error('away');
-    return question * 10 + asked;
+    return question * 10 + nth;
   });
   assert.deepEqual(await Promise.all([ask(1), ask(1), ask(2)]), [11, 11, 22]);
-  await clock.advance(9_999);
+  await clock.advance(9_000);
   assert.equal(await ask(1), 11);
   fails = true;
   await assert.rejects(ask(3), /away/);
@@ -31,6 +33,7 @@ test('when its time is over nobody waits for the next answer, and an old one is 
     return next.promise;
   });
   const first = ask(1);
+  await clock.advance(100);
   answers[0]?.resolve('first');
   assert.equal(await first, 'first');
   await clock.advance(10_000);
@@ -40,6 +43,7 @@ test('when its time is over nobody waits for the next answer, and an old one is 
   await turn();
   assert.equal(await ask(1), 'first', 'an answer that stands is not lost to an error');
   assert.equal(answers.length, 3, 'and the next who asks tries again');
+  await clock.advance(100);
   answers[2]?.resolve('second');
   await turn();
   assert.equal(await ask(1), 'second');
@@ -48,4 +52,19 @@ test('when its time is over nobody waits for the next answer, and an old one is 
   answers[3]?.resolve('third');
   assert.equal(await late, 'third');
   assert.equal(answers.length, 4);
+});
+
+test('what is quick to work out is soon asked again', async () => {
+  const clock = new VirtualClock();
+  let asked = 0;
+  const ask = remembered(clock, 10_000, String, async (_: number) => {
+    asked += 1;
+    await clock.advance(5);
+    return asked;
+  });
+  assert.equal(await ask(1), 1);
+  await clock.advance(400);
+  assert.equal(await ask(1), 1);
+  await clock.advance(600);
+  assert.equal(await ask(1), 2);
 });
