@@ -176,7 +176,7 @@ export async function extendClaims(
   const rows = await db
     .updateTable('run')
     .set({ claimed_until: inMilliseconds(claimFor) })
-    .where('id', 'in', [...ids])
+    .where('id', '=', sql<string>`ANY(${[...ids]}::text[])`)
     .where('claimed_by', '=', engine)
     .returning('id')
     .execute();

@@ -110,9 +110,11 @@ export function conforms(name: string, store: () => Promise<Store>, options: Sto
   });
 
   if (options.remote === false) return;
-  test(`${name}: a lost answer is an error and never a conflict, and the write is recognised by its nonce`, async () => {
+  test(`${name}: a lost answer is an error and never a conflict, and the write is recognised by its nonce`, async (t) => {
     const { open, url } = await store();
     const cable = await layCable(url);
+    // Also when the test fails: an open listener would keep the process from ending.
+    t.after(() => cable.close());
     const group = newGroup();
     const direct = open('direct');
     const first = leaseOf(group, undefined);
