@@ -5,6 +5,7 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
 import type { Pool, PoolClient } from 'pg';
 import type { Database, Tables } from './tables.ts';
+import { preparable } from './transaction.ts';
 
 /** How long one statement may take before the server cancels it; no query of ours is meant to take a second. */
 const statementTimeoutMs = 15_000;
@@ -69,8 +70,6 @@ const preparedAtMost = 300;
  */
 const ageOfPlans = 30_000;
 
-/** What may be prepared. */
-const preparable = /^\s*(select|insert|update|delete|with)\b/i;
 /**
  * The server does not know a prepared statement as it was (PostgreSQL, appendix A): its table has been changed by a newer
  * version of the product, or a pooler in between shares connections without knowing of statements.

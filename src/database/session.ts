@@ -5,7 +5,7 @@
  * brought.
  */
 import { messages, type PGlite, protocol, types } from '@electric-sql/pglite';
-import { inTransaction, type PGliteForKysely, type Query, type SessionTransaction } from './transaction.ts';
+import { inTransaction, type PGliteForKysely, preparable, type Query, type SessionTransaction } from './transaction.ts';
 
 interface Prepared {
   /** Empty: the unnamed statement, which the next one replaces. */
@@ -26,8 +26,7 @@ const keptStatements = 500;
 const usesOfAPlan = 200;
 const ageOfAPlan = 60_000;
 
-/** What may be prepared. After anything else that changes tables, all plans are made anew. */
-const preparable = /^\s*(select|insert|update|delete|with)\b/i;
+/** After one of these all plans are made anew. */
 const changesTables = /^\s*(create|alter|drop|truncate)\b/i;
 
 export class Session implements PGliteForKysely {

@@ -1,5 +1,8 @@
-/** The shape of PGlite that Kysely's dialect asks for, and a transaction of it. */
+/** The shape of PGlite that Kysely's dialect asks for, and a transaction of it; and what both databases prepare. */
 import type { PGliteDialectConfig } from 'kysely';
+
+/** The statements that may be prepared. */
+export const preparable = /^\s*(select|insert|update|delete|with)\b/i;
 
 /** What Kysely's dialect asks of PGlite. */
 export type PGliteForKysely = Extract<PGliteDialectConfig['pglite'], { waitReady: Promise<void> }>;
