@@ -16,7 +16,7 @@ interface Head {
  * the database's to say: after a rollback, after another process's entry or in another database it does not, and the entries
  * are written behind the head as it is read.
  */
-let expected: Head | undefined;
+let expectedHead: Head | undefined;
 /** Whether the last entries found the head as expected. Where others append all the time, guessing would be in vain. */
 let asExpected = false;
 /** Appends that are under way in this process. */
@@ -30,10 +30,10 @@ export async function appendRecord(tx: Tx, entries: readonly RecordEntry[]): Pro
   if (entries.length === 0) return;
   underWay += 1;
   try {
-    if (expected && asExpected && (await writeBehind(tx, expected, entries))) return;
+    if (expectedHead && asExpected && (await writeBehind(tx, expectedHead, entries))) return;
     const head = await tx.selectFrom('record_head').select(['seq', 'hash']).forUpdate().executeTakeFirstOrThrow();
     // Others that are reading the head right now will come before whoever expects it to be what we write.
-    asExpected = underWay === 1 && head.hash === expected?.hash;
+    asExpected = underWay === 1 && head.hash === expectedHead?.hash;
     if (!(await writeBehind(tx, head, entries)))
       throw new CatalystError('Internal', 'The head of the record moved while it was locked.');
   } finally {
@@ -65,7 +65,7 @@ async function writeBehind(tx: Tx, head: Head, entries: readonly RecordEntry[]):
       hash,
     };
   });
-  expected = { seq, hash };
+  expectedHead = { seq, hash };
   // The lock comes first and by itself: a condition on the head would be held against what it was before the wait.
   // One parameter, however many entries. `data` crosses as text and stays to the byte what was hashed.
   const { numAffectedRows } = await sql`
@@ -218,7 +218,7 @@ const verifiedAtOnce = 200;
 
 /**
  * Reads the whole record and recomputes every hash.
- * @param rest waited for now and then, by who has more time than the machine
+ * @param rest waited for between two pages, by callers that leave the processor to others
  */
 export async function verifyChain(
   db: Queryable,
