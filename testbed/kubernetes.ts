@@ -5,7 +5,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { dump } from 'js-yaml';
 import { type Etcd, findEtcd, startEtcd } from './etcd.ts';
 import { connect, installCrds, type KubernetesApi } from './kubernetes-api.ts';
 import { programDirectory } from './kubernetes-build.ts';
@@ -166,7 +166,7 @@ async function startApiServer(
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   writeFileSync(key, privateKey.export({ type: 'sec1', format: 'pem' }), { mode: 0o600 });
   const auditPolicy = join(directory, 'audit-policy.yaml');
-  writeFileSync(auditPolicy, stringify(AUDIT_POLICY));
+  writeFileSync(auditPolicy, dump(AUDIT_POLICY));
   const server = startServer({
     name: 'kube-apiserver',
     program,
@@ -313,7 +313,7 @@ function tokenOf(cluster: Cluster, user: string): string {
 
 function kubeconfigText(cluster: Cluster, user: string, token: string): string {
   const ca = Buffer.from(cluster.ca).toString('base64');
-  return stringify({
+  return dump({
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'testbed', cluster: { server: cluster.url, 'certificate-authority-data': ca } }],

@@ -1,6 +1,6 @@
 /** Gitea's repositories and the runs of its Actions. */
 import { createHash } from 'node:crypto';
-import { parse as parseYaml } from 'yaml';
+import { load } from 'js-yaml';
 import type { Clock } from '../../src/clock.ts';
 import { isTree, type Tree } from '../kubernetes/object.ts';
 import type { Pace } from '../pace.ts';
@@ -141,7 +141,7 @@ export class Forge {
     if (!this.hasRef(repository, ref)) throw new ForgeError(404, `ref ${JSON.stringify(ref)} doesn't exist`);
     const text = repository.files.get(`${WORKFLOW_FOLDER}/${workflow}`);
     if (text === undefined) throw new ForgeError(404, `workflow ${JSON.stringify(workflow)} doesn't exist`);
-    const definition = parseYaml(text) as Tree;
+    const definition = load(text) as Tree;
     const trigger = isTree(definition.on) ? definition.on.workflow_dispatch : undefined;
     if (trigger === undefined)
       throw new ForgeError(422, `workflow ${JSON.stringify(workflow)} has no workflow_dispatch`);

@@ -1,5 +1,5 @@
 /** The Kubernetes API over HTTP: who may, which verb, which answer. */
-import { parse as parseYaml } from 'yaml';
+import { load } from 'js-yaml';
 import type { Clock } from '../../src/clock.ts';
 import { type Answer, type Call, credentials, type Listening, listen, sendJson, sendText } from '../http.ts';
 import { discover, SERVER_VERSION } from './discovery.ts';
@@ -316,7 +316,7 @@ function mediaType(call: Call): string {
 
 function parseBody(call: Call): unknown {
   try {
-    return mediaType(call).endsWith('yaml') ? parseYaml(call.body) : JSON.parse(call.body === '' ? '{}' : call.body);
+    return mediaType(call).endsWith('yaml') ? load(call.body) : JSON.parse(call.body === '' ? '{}' : call.body);
   } catch (error) {
     throw status.badRequest(`the body cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -2,13 +2,24 @@
 import { readFile } from 'node:fs/promises';
 import { Ajv } from 'ajv';
 import type { TSchema } from 'typebox';
-import { type Document, isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import type { Position } from '../catalog/positions.ts';
 import type { Problem } from '../catalog/resource.ts';
+import { parseYaml } from '../catalog/yaml-text.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { type Complaint, complaintOf } from './schema-problems.ts';
 
 /** Nobody writes a configuration of a mebibyte; a larger file is another file. */
 const maxBytes = 1024 * 1024;
+
+/** A schema of ours is right (its tests say so), and is used once: optimizing what is compiled takes longer than it saves. */
+const ajvOptions = {
+  allErrors: true,
+  useDefaults: true,
+  strict: false,
+  verbose: true,
+  validateSchema: false,
+  code: { optimize: false },
+} as const;
 
 export async function readText(path: string): Promise<string> {
   try {
@@ -32,58 +43,27 @@ export function checkDocument<T>(
   schema: TSchema,
   crossChecks: (value: T) => readonly Complaint[],
 ): { config: T; problems: [] } | { problems: Problem[] } {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2', stringKeys: true });
-  const at = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
-  };
-  const problem = (rule: string, sentence: string, offset: number): Problem => ({
+  const parsed = parseYaml(text);
+  const problem = (rule: string, sentence: string, at: Position): Problem => ({
     severity: 'error',
     rule,
     sentence,
     source: 'configuration',
     file,
-    ...at(offset),
+    line: at.line,
+    column: at.column,
   });
-  if (document.errors.length > 0)
-    return {
-      problems: document.errors.map((e) => problem('yaml', `The YAML cannot be read: ${messageOf(e)}.`, e.pos[0])),
-    };
-  let value: unknown;
-  try {
-    // A hundred aliases are more than anybody writes, and far fewer than it takes to fill the memory.
-    value = document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch (error) {
-    return { problems: [problem('yaml', `The YAML cannot be read: ${messageOf(error)}.`, 0)] };
-  }
-  const validate = new Ajv({ allErrors: true, useDefaults: true, strict: false, verbose: true }).compile(schema);
+  if (parsed.problems.length > 0) return { problems: parsed.problems.map((p) => problem(p.rule, p.sentence, p)) };
+  const value = parsed.value ?? {};
+  const validate = new Ajv(ajvOptions).compile(schema);
   const complaints = validate(value)
     ? crossChecks(value as T)
     : (validate.errors ?? []).map((error) =>
         complaintOf(error, error.data, Object.keys((error.parentSchema?.properties as object | undefined) ?? {})),
       );
   if (complaints.length === 0) return { config: value as T, problems: [] };
+  const { key, value: valueAt } = parsed.positions;
   return {
-    problems: complaints.map((c) => problem('configuration', c.sentence, offsetOf(document, c.path, c.atKey))),
+    problems: complaints.map((c) => problem('configuration', c.sentence, (c.atKey ? key : valueAt)(c.path))),
   };
-}
-
-/** Where in the text a path is; the nearest part of it that is there. */
-function offsetOf(document: Document.Parsed, path: readonly (string | number)[], atKey: boolean): number {
-  for (let depth = path.length; depth >= 0; depth--) {
-    const node = document.getIn(path.slice(0, depth), true) as Node | undefined;
-    if (!node) continue;
-    const key = atKey || depth < path.length ? keyOffset(document, path.slice(0, depth)) : undefined;
-    const offset = key ?? node.range?.[0];
-    if (offset !== undefined) return offset;
-  }
-  return 0;
-}
-
-function keyOffset(document: Document.Parsed, path: readonly (string | number)[]): number | undefined {
-  const parent = document.getIn(path.slice(0, -1), true);
-  if (!isMap(parent)) return undefined;
-  const pair = parent.items.find((item) => isPair(item) && isScalar(item.key) && item.key.value === path.at(-1));
-  return pair && isScalar(pair.key) ? pair.key.range?.[0] : undefined;
 }

@@ -68,8 +68,8 @@ const wrong: Record<string, [string, number, number, RegExp]> = {
     /must be a whole number, and is the text "many"/,
   ],
   'wrong-form': ['sovereign: {name: x}\nlisten: 8080x\n', 2, 9, /write it like "127.0.0.1:8080"/],
-  'broken-yaml': ['sovereign: {name: x\n', 2, 1, /YAML cannot be read/],
-  'duplicate-key': ['sovereign: {name: x}\nlisten: a:1\nlisten: b:1\n', 3, 1, /unique/],
+  'broken-yaml': ['sovereign: {name: x\n', 2, 1, /not valid YAML here/],
+  'duplicate-key': ['sovereign: {name: x}\nlisten: a:1\nlisten: b:1\n', 3, 1, /The key listen is there twice/],
   'two-secrets': [
     'sovereign: {name: x}\ntokens:\n  - name: a\n    role: intake\n    tokenFile: /x\n    tokenEnv: X\n',
     3,

@@ -1,5 +1,5 @@
 /** `catalyst-sre failover dns`: what publishes the hosts of groups. */
-import { stringify } from 'yaml';
+import { dump } from 'js-yaml';
 import { loadDocuments } from '../catalog/document.ts';
 import type { FailoverGroupSpec } from '../catalog/kinds/failover-group.ts';
 import { CatalystError } from '../errors.ts';
@@ -25,7 +25,7 @@ export async function renderDns(path: string, pairs: readonly string[]): Promise
   const parts: string[] = [];
   for (const { spec, metadata } of groups) {
     const { external, regions } = spec as FailoverGroupSpec;
-    for (const gslb of external ? gslbs(external) : []) parts.push(`---\n${stringify(gslb)}`);
+    for (const gslb of external ? gslbs(external) : []) parts.push(`---\n${dump(gslb, { noRefs: true })}`);
     if (pairs.length === 0) continue;
     const stranger = Object.keys(addresses).find((region) => !regions.includes(region));
     if (stranger !== undefined)

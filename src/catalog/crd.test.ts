@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { load } from 'js-yaml';
 import Type from 'typebox';
-import { parse } from 'yaml';
 import { renderCrds, type StructuralSchema, toStructuralSchema } from './crd.ts';
+
+// biome-ignore lint/suspicious/noExplicitAny: a definition, asserted on field by field.
+type Definition = any;
 
 /** Keywords Kubernetes 1.20's JSONSchemaProps knows and a structural schema may use at any node. */
 const allowed = new Set([
@@ -32,7 +35,7 @@ function assertStructural(node: StructuralSchema, path: string): void {
 
 describe('the CRD of Runbook', () => {
   const [file] = renderCrds();
-  const crd = parse(file?.content ?? '');
+  const crd = load(file?.content ?? '') as Definition;
   const [version] = crd.spec.versions;
 
   it('has a structural schema', () => assertStructural(version.schema.openAPIV3Schema, 'Runbook'));
@@ -109,7 +112,7 @@ describe('toStructuralSchema', () => {
 
 describe('the CRD of FailoverGroup', () => {
   const file = renderCrds().find(({ path }) => path === 'crd-failovergroups.yaml');
-  const [version] = parse(file?.content ?? '').spec.versions;
+  const [version] = (load(file?.content ?? '') as Definition).spec.versions;
 
   it('has a status of its own beside the conditions, all of it optional, and shows it', () => {
     const { status } = version.schema.openAPIV3Schema.properties;

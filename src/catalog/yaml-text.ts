@@ -1,16 +1,15 @@
 /** One YAML document: its value as JSON, and where each part of it stands. */
 import {
-  type Document,
-  isAlias,
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  type Pair,
-  parseDocument,
-} from 'yaml';
+  CORE_SCHEMA,
+  constructFromEvents,
+  EVENT_ID,
+  type Event,
+  getScalarValue,
+  parseEvents,
+  SCALAR_STYLE,
+  type ScalarEvent,
+  YAMLException,
+} from 'js-yaml';
 import type { Position, Positions } from './positions.ts';
 import type { Path } from './schema.ts';
 
@@ -20,6 +19,7 @@ export interface YamlProblem extends Position {
 }
 
 export interface YamlDocument {
+  /** Undefined when there are problems, and for a text without any document. */
   value: unknown;
   problems: YamlProblem[];
   positions: Positions;
@@ -28,150 +28,268 @@ export interface YamlDocument {
 /** Deepest nesting; a runbook with a Kubernetes patch in it has some twelve levels. */
 const maxDepth = 64;
 /** How often aliases may be followed in all: enough to share a few snippets, too little to multiply. */
-const maxAliasCount = 50;
+const maxFollowed = 50;
 
-/** Parses one document. Throws RangeError for nesting beyond the parser's own stack. */
+/** Parses one document of YAML 1.2. Never throws. */
 export function parseYaml(text: string): YamlDocument {
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    schema: 'core',
-    // Looked for below: the library's own search is quadratic in the number of keys.
-    uniqueKeys: false,
-    keepSourceTokens: false,
+  const at = placesIn(text);
+  let root: Node | undefined;
+  const refused = (problems: YamlProblem[]): YamlDocument => ({
+    value: undefined,
+    problems,
+    positions: positionsOf(root, text, at),
   });
-  const at = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
-  const positions = positionsOf(document, text, at);
-  const syntax = [...document.errors, ...document.warnings].map((e) => ({
-    rule: 'yaml-syntax',
-    sentence: `This is not valid YAML here: ${e.message.replace('"quote', 'quote').replace(/\.$/, '')}.${hint(e.message)}`,
-    ...at(e.pos[0]),
-  }));
-  // The first mistake is the one to mend; those after it mostly follow from it.
-  if (syntax.length > 0) return { value: undefined, problems: syntax.slice(0, 1), positions };
-  const structure = checkStructure(document, at);
-  if (structure.length > 0) return { value: undefined, problems: structure.slice(0, 10), positions };
   try {
-    return { value: document.toJS({ maxAliasCount }), problems: [], positions };
+    const events = parseEvents(text, { maxDepth });
+    const tree = treeOf(events, text, at);
+    root = tree.root;
+    if (tree.problems.length > 0) return refused(tree.problems.slice(0, 10));
+    const [value, ...more] = constructFromEvents(events, { source: text, schema: CORE_SCHEMA });
+    if (more.length > 0) return refused([secondDocument(text, at)]);
+    const positions = positionsOf(root, text, at);
+    const endless = pathToEndless(value);
+    if (!endless) return { value, problems: [], positions };
+    const sentence = `${endless.number} is not a number that can be used.`;
+    return refused([{ rule: 'wrong-value', sentence, ...positions.value(endless.path) }]);
   } catch (error) {
-    if (!(error instanceof ReferenceError)) throw error;
-    const sentence = 'The document uses too many aliases. Write the values out.';
-    return { value: undefined, problems: [{ rule: 'too-many-aliases', sentence, line: 1, column: 1 }], positions };
+    if (!(error instanceof YAMLException)) throw error;
+    return refused([syntaxProblem(error)]);
   }
+}
+
+function syntaxProblem({ reason, mark }: YAMLException): YamlProblem {
+  const place = { line: (mark?.line ?? 0) + 1, column: (mark?.column ?? 0) + 1 };
+  if (reason.startsWith('nesting exceeded'))
+    return { rule: 'too-deep', sentence: `The document is nested deeper than ${maxDepth} levels.`, ...place };
+  const found = mark?.buffer[mark.position] ?? '';
+  return { rule: 'yaml-syntax', sentence: `This is not valid YAML here: ${reason}.${hint(reason, found)}`, ...place };
 }
 
 /** What to do about the mistakes that runbooks invite, because commands and CEL are full of quotes and colons. */
-function hint(message: string): string {
-  if (message.startsWith('Nested mappings are not allowed'))
-    return ' A text that holds a colon and a blank must stand in quotes, or on the lines after >-.';
-  if (message.startsWith('Unexpected scalar at node end'))
-    return ' A text that begins with a quote must end with it: put all of it in the other kind of quotes, or on the lines after >-.';
-  if (message.startsWith('Missing closing')) return ' A quote opened before this place is never closed.';
-  return '';
+function hint(reason: string, found: string): string {
+  if (/within a (single|double) quoted scalar/.test(reason))
+    return ' A quote opened before this place is never closed.';
+  if (/within a flow collection/.test(reason)) return ' A bracket opened before this place is never closed.';
+  if (/^unknown escape/.test(reason)) return ' Between double quotes a backslash is written as two.';
+  if (!/^bad indentation of a mapping|^end of the stream or a document/.test(reason)) return '';
+  if (found === ':')
+    return ' A text that holds a colon and a blank must stand in quotes, or on the lines after >-; and keys of one map begin in one column.';
+  return ' A text that begins with a quote must end with it: put all of it in the other kind of quotes, or on the lines after >-.';
 }
 
-/** Everything a JSON value cannot hold, duplicate keys, and nesting that is too deep. */
-function checkStructure(document: Document, at: (offset: number) => Position): YamlProblem[] {
+type PlaceOf = (offset: number) => Position;
+
+/** Positions by offset; the lines are counted when they are first asked for. */
+function placesIn(text: string): PlaceOf {
+  let starts: number[] | undefined;
+  return (offset) => {
+    starts ??= [0, ...Array.from(text.matchAll(/\r\n|\n|\r/g), (end) => end.index + end[0].length)];
+    let low = 0;
+    let high = starts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((starts[middle] ?? 0) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 };
+  };
+}
+
+function secondDocument(text: string, at: PlaceOf): YamlProblem {
+  const marker = text.search(/^---/m);
+  return { rule: 'yaml-syntax', sentence: 'A second document begins here. Keep one.', ...at(Math.max(0, marker)) };
+}
+
+/** A part of the document, as far as it is needed to say where things stand. */
+interface Node {
+  /** Offset of its first character, without what is put before it (`&anchor`, `!!tag`); -1 where nothing stands. */
+  start: number;
+  /** What a text is written as; undefined for maps, lists and aliases. */
+  scalar?: ScalarEvent;
+  /** Of a map, in the order of the text. */
+  pairs?: Pair[];
+  /** Of a list. */
+  items?: Node[];
+  /** Of an alias. */
+  target?: Node;
+  /** How often an alias is followed in reading this part whole. */
+  followed: number;
+}
+
+interface Pair {
+  name: string;
+  key: Node;
+  value: Node;
+}
+
+interface Open {
+  node: Node;
+  /** The key whose value is awaited. */
+  key?: Node;
+}
+
+/** The document's parts, and everything about them that a JSON value cannot hold. */
+function treeOf(events: readonly Event[], text: string, at: PlaceOf): { root?: Node; problems: YamlProblem[] } {
   const problems: YamlProblem[] = [];
-  const complain = (rule: string, sentence: string, node: unknown) =>
-    problems.push({ rule, sentence, ...at(startOf(node)) });
-  const stack: { node: unknown; depth: number }[] = [{ node: document.contents, depth: 0 }];
-  while (stack.length > 0) {
-    const { node, depth } = stack.pop() as { node: unknown; depth: number };
-    if (depth > maxDepth) {
-      complain('too-deep', `The document is nested deeper than ${maxDepth} levels.`, node);
-      return problems;
+  const complain = (rule: string, sentence: string, offset: number) =>
+    problems.push({ rule, sentence, ...at(Math.max(0, offset)) });
+  const open: Open[] = [];
+  const anchors = new Map<string, Node>();
+  const seen = new Map<Node, Set<string>>();
+  let root: Node | undefined;
+
+  const put = (node: Node): void => {
+    const around = open.at(-1);
+    if (!around) root ??= node;
+    else if (around.node.items) around.node.items.push(node);
+    else if (around.key) {
+      around.node.pairs?.push({ name: nameOf(around.key, text), key: around.key, value: node });
+      delete around.key;
+    } else {
+      around.key = node;
+      checkKey(node, around.node);
     }
-    if (isScalar(node) && typeof node.value === 'number' && !Number.isFinite(node.value))
-      complain('wrong-value', `${String(node.source)} is not a number that can be used.`, node);
-    if (isSeq(node)) for (const item of node.items) stack.push({ node: item, depth: depth + 1 });
-    if (!isMap(node)) continue;
-    checkKeys(node.items, complain);
-    for (const pair of node.items) stack.push({ node: pair.value, depth: depth + 1 });
-  }
-  return problems.sort((a, b) => a.line - b.line || a.column - b.column);
-}
-
-function checkKeys(pairs: readonly Pair[], complain: (rule: string, sentence: string, node: unknown) => void): void {
-  const seen = new Set<string>();
-  for (const { key } of pairs) {
-    if (!isScalar(key) || (typeof key.value !== 'string' && typeof key.value !== 'number')) {
-      complain('yaml-syntax', 'A key must be a text. Put it in quotes.', key);
-      continue;
+  };
+  const checkKey = (key: Node, map: Node): void => {
+    if (!isTextKey(key, text)) {
+      complain('yaml-syntax', 'A key must be a text. Put it in quotes.', key.start < 0 ? map.start : key.start);
+      return;
     }
-    const name = String(key.value);
-    if (seen.has(name)) complain('duplicate-key', `The key ${name} is there twice. Keep one of them.`, key);
-    seen.add(name);
+    const name = nameOf(key, text);
+    const names = seen.get(map) ?? new Set();
+    if (names.has(name)) complain('duplicate-key', `The key ${name} is there twice. Keep one of them.`, key.start);
+    seen.set(map, names.add(name));
+  };
+  const close = (): void => {
+    const node = open.pop()?.node;
+    if (!node) return;
+    for (const item of node.items ?? []) node.followed += item.followed;
+    for (const { value } of node.pairs ?? []) node.followed += value.followed;
+    put(node);
+  };
+
+  for (const event of events) {
+    switch (event.type) {
+      case EVENT_ID.MAPPING:
+      case EVENT_ID.SEQUENCE: {
+        const inside = event.type === EVENT_ID.MAPPING ? { pairs: [] } : { items: [] };
+        const node: Node = { start: event.start, followed: 0, ...inside };
+        remember(anchors, event, node, text);
+        open.push({ node });
+        break;
+      }
+      case EVENT_ID.SCALAR: {
+        const node: Node = { start: startOf(event, text), followed: 0, scalar: event };
+        remember(anchors, event, node, text);
+        put(node);
+        break;
+      }
+      case EVENT_ID.ALIAS: {
+        const name = text.slice(event.anchorStart, event.anchorEnd);
+        const target = anchors.get(name);
+        if (!target) complain('yaml-syntax', `There is no &${name} before this place.`, event.anchorStart - 1);
+        else if (open.some(({ node }) => node === target))
+          complain('yaml-syntax', `This stands inside of what &${name} names.`, event.anchorStart - 1);
+        const followed = 1 + (target?.followed ?? 0);
+        put({ start: event.anchorStart - 1, followed, ...(target ? { target } : {}) });
+        break;
+      }
+      case EVENT_ID.POP:
+        close();
+    }
   }
+  if ((root?.followed ?? 0) > maxFollowed && problems.length === 0)
+    complain('too-many-aliases', 'The document uses too many aliases. Write the values out.', 0);
+  problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  return { ...(root ? { root } : {}), problems };
 }
 
-function startOf(node: unknown): number {
-  return (node as Node | null | undefined)?.range?.[0] ?? 0;
+function remember(anchors: Map<string, Node>, event: Anchored, node: Node, text: string): void {
+  if (event.anchorStart >= 0) anchors.set(text.slice(event.anchorStart, event.anchorEnd), node);
 }
 
-function positionsOf(document: Document, text: string, at: (offset: number) => Position): Positions {
-  const start = () => firstOf(document.contents);
+type Anchored = { anchorStart: number; anchorEnd: number };
+
+/** Offset of a quoted text's quote and of a block's `|` or `>`, which the events leave out. */
+function startOf({ style, valueStart }: ScalarEvent, text: string): number {
+  if (style === SCALAR_STYLE.SINGLE_QUOTED || style === SCALAR_STYLE.DOUBLE_QUOTED) return valueStart - 1;
+  if (style === SCALAR_STYLE.PLAIN) return valueStart;
+  const before = text.lastIndexOf('\n', valueStart - 2) + 1;
+  const header = text.slice(before, valueStart).search(/[|>][-+1-9]*[ \t]*(#.*)?[\r\n]*$/);
+  return header < 0 ? valueStart : before + header;
+}
+
+/** Words of YAML's core schema that are no texts (numbers are: a port is a good key). */
+const notTexts = /^(~|null|Null|NULL|true|True|TRUE|false|False|FALSE|)$/;
+
+function isTextKey({ scalar }: Node, text: string): boolean {
+  if (!scalar) return false;
+  return scalar.style !== SCALAR_STYLE.PLAIN || scalar.tagStart >= 0 || !notTexts.test(getScalarValue(text, scalar));
+}
+
+function nameOf({ scalar }: Node, text: string): string {
+  return scalar ? getScalarValue(text, scalar) : '';
+}
+
+/** The first number that JSON does not have, `.inf` and `.nan`. */
+function pathToEndless(value: unknown): { path: Path; number: number } | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : { path: [], number: value };
+  if (typeof value !== 'object' || value === null) return undefined;
+  const steps: [string | number, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  for (const [step, inside] of steps) {
+    const found = pathToEndless(inside);
+    if (found) return { ...found, path: [step, ...found.path] };
+  }
+  return undefined;
+}
+
+function positionsOf(root: Node | undefined, text: string, at: PlaceOf): Positions {
+  const start = () => at(Math.max(0, root?.start ?? 0));
   return {
     value: (path, offset) => {
-      const { node, pair } = find(document, path);
-      if (node === null || node === undefined) return at(pair ? startOf(pair.key) : start());
-      if (offset === undefined || !isScalar(node) || typeof node.value !== 'string') return at(firstOf(node));
-      return at(offsetIn(text, node as Node & { value: string; type?: string }, offset));
+      const { node, pair } = find(root, path);
+      if (!node || node.start < 0) return pair ? at(pair.key.start) : start();
+      return at(offset === undefined || !node.scalar ? node.start : offsetIn(text, node.scalar, offset));
     },
     key: (path) => {
-      const { node, pair } = find(document, path);
-      return at(pair ? startOf(pair.key) : (firstOf(node) ?? start()));
+      const { node, pair } = find(root, path);
+      if (pair) return at(pair.key.start);
+      return node && node.start >= 0 ? at(node.start) : start();
     },
   };
 }
 
-/** Where a node's first character stands: for a map, that of its first key. */
-function firstOf(node: unknown): number {
-  if (isMap(node) && !node.flow && isPair(node.items[0])) return startOf(node.items[0].key);
-  return startOf(node);
-}
-
-/** The node at a path, or the nearest one around it, with the pair it is the value of. */
-function find(document: Document, path: Path): { node: unknown; pair?: Pair } {
-  let node: unknown = document.contents;
+/** The part at a path, or the nearest one around it, with the pair it is the value of. */
+function find(root: Node | undefined, path: Path): { node?: Node; pair?: Pair } {
+  let node = root;
   let pair: Pair | undefined;
   for (const step of path) {
-    const inside: unknown = isAlias(node) ? node.resolve(document) : node;
-    if (isMap(inside)) {
-      const next: Pair | undefined = inside.items.find((p) => isScalar(p.key) && String(p.key.value) === String(step));
-      if (!next) break;
-      pair = next;
-      node = next.value;
-    } else if (isSeq(inside) && typeof step === 'number' && step < inside.items.length) {
-      pair = undefined;
-      node = inside.items[step];
-    } else break;
+    const inside: Node | undefined = node?.target ?? node;
+    const next: Pair | undefined = inside?.pairs?.find(({ name }) => name === String(step));
+    const item: Node | undefined = typeof step === 'number' ? inside?.items?.[step] : undefined;
+    if (!next && !item) break;
+    pair = next;
+    node = next?.value ?? item;
   }
-  return pair ? { node, pair } : { node };
+  return { ...(node ? { node } : {}), ...(pair ? { pair } : {}) };
 }
 
 /**
  * Where a character of a text value stands in the file. Quoting, folding and indenting change only blanks and escapes,
  * so the characters that are neither are counted.
  */
-function offsetIn(text: string, node: Node & { value: string; type?: string }, offset: number): number {
-  const [start = 0, end = text.length] = node.range ?? [];
-  let from = start;
-  if (node.type?.startsWith('QUOTE')) from += 1;
-  else if (node.type?.startsWith('BLOCK')) from = text.indexOf('\n', start) + 1;
-  const skip = node.value.slice(0, offset).replaceAll(/\s/g, '').length;
+function offsetIn(text: string, scalar: ScalarEvent, offset: number): number {
+  const { valueStart, valueEnd, style } = scalar;
+  const skip = getScalarValue(text, scalar).slice(0, offset).replaceAll(/\s/g, '').length;
   let seen = 0;
-  for (let i = from; i < end; i++) {
+  for (let i = valueStart; i < valueEnd; i++) {
     if (/\s/.test(text[i] ?? '')) continue;
     const escaped =
-      (node.type === 'QUOTE_DOUBLE' && text[i] === '\\') || (node.type === 'QUOTE_SINGLE' && text.startsWith("''", i));
+      (style === SCALAR_STYLE.DOUBLE_QUOTED && text[i] === '\\') ||
+      (style === SCALAR_STYLE.SINGLE_QUOTED && text.startsWith("''", i));
     if (seen === skip) return i;
     seen += 1;
     if (escaped) i += 1;
   }
-  return Math.max(start, end - 1);
+  return Math.max(valueStart, valueEnd - 1);
 }

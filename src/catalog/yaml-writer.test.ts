@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { parse } from 'yaml';
+import { loadAll } from 'js-yaml';
 import { writeYaml } from './yaml-writer.ts';
 
 const text = fc.oneof(
@@ -27,7 +27,7 @@ it('what is written is read again as it was', () => {
   fc.assert(
     fc.property(fc.dictionary(text, tree, { maxKeys: 4, noNullPrototype: true }), (value) => {
       fc.pre(!JSON.stringify(value).includes('__proto__'));
-      assert.deepEqual(parse(writeYaml(value)) ?? {}, value);
+      assert.deepEqual(loadAll(writeYaml(value))[0] ?? {}, value);
     }),
     { numRuns: 1000 },
   );

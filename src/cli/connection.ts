@@ -1,7 +1,7 @@
 /** Which server, and with which token: flags, then environment, then the user's file, then the sandbox of this folder. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { parse } from 'yaml';
+import { parseYaml } from '../catalog/yaml-text.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import type { CliIo } from './io.ts';
 
@@ -79,7 +79,10 @@ async function fromFile(path: string): Promise<Candidate | undefined> {
   }
   try {
     // JSON is YAML.
-    const { server, token, tokenFile } = (parse(text) ?? {}) as Record<string, unknown>;
+    const { value, problems } = parseYaml(text);
+    const [problem] = problems;
+    if (problem) throw new Error(`line ${problem.line}: ${problem.sentence.replace(/\.$/, '')}`);
+    const { server, token, tokenFile } = (value ?? {}) as Record<string, unknown>;
     return {
       from: path,
       server: typeof server === 'string' ? server : undefined,

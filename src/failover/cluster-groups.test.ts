@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, it } from 'node:test';
-import { parse } from 'yaml';
+import { load } from 'js-yaml';
 import { findKubernetes, type Kubernetes, startKubernetes } from '../../testbed/kubernetes.ts';
 import { describeReal } from '../../testbed/real.ts';
 import { renderCrds } from '../catalog/crd.ts';
@@ -69,7 +69,7 @@ describeReal('groups that are objects of a real cluster', findKubernetes, () => 
       ['failover'],
     );
     const rbac = '/apis/rbac.authorization.k8s.io/v1';
-    await cluster.request(`${rbac}/clusterroles`, { body: parse(role) });
+    await cluster.request(`${rbac}/clusterroles`, { body: load(role) });
     await cluster.request(`${rbac}/clusterrolebindings`, {
       body: {
         metadata: { name: 'failover' },

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
-import { parse } from 'yaml';
+import { load } from 'js-yaml';
 import type { LabelMatcher } from '../catalog/compiled-runbook.ts';
 import { type IncidentType, IncidentTypeSpec } from '../catalog/kinds/incident-type.ts';
 import type { Incident } from './incident.ts';
@@ -36,7 +36,7 @@ const typeOf = (name: string, spec: Partial<IncidentType['spec']>, organization?
 const directory = new URL('../../handbook/incident-types/', import.meta.url);
 const handbook = readdirSync(directory).map((file) => ({
   file,
-  document: parse(readFileSync(new URL(file, directory), 'utf8')),
+  document: load(readFileSync(new URL(file, directory), 'utf8')) as IncidentType,
 }));
 
 test('every incident type of the handbook is valid, named like its file, and alone with its alerts', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { parse, stringify } from 'yaml';
+import { dump, load } from 'js-yaml';
 import { findAlertmanager } from '../../testbed/alertmanager.ts';
 import { demand, runProgram, temporaryDirectory } from '../../testbed/process.ts';
 import { findPrometheus } from '../../testbed/prometheus.ts';
@@ -122,10 +122,10 @@ describeReal('error budgets that survive quiet nights', findPrometheus, () => {
       );
       const folder = written('budget', [
         { path: 'rules.yaml', text: rules?.text ?? '' },
-        { path: 'mean.yaml', text: stringify(meanOfRatios) },
+        { path: 'mean.yaml', text: dump(meanOfRatios) },
         {
           path: 'test.yaml',
-          text: stringify({ rule_files: ['rules.yaml', 'mean.yaml'], evaluation_interval: '2m', tests: [one] }),
+          text: dump({ rule_files: ['rules.yaml', 'mean.yaml'], evaluation_interval: '2m', tests: [one] }),
         },
       ]);
       runProgram(promtool, ['test', 'rules', join(folder, 'test.yaml')]);
@@ -147,7 +147,7 @@ describeReal('an alert on a counter whose series begins with its first event', f
       { path: 'rules.yaml', text: rules?.text ?? '' },
       {
         path: 'test.yaml',
-        text: stringify({
+        text: dump({
           rule_files: ['rules.yaml'],
           evaluation_interval: '1m',
           tests: [
@@ -201,7 +201,7 @@ describeReal('amtool on the generated configuration', findAlertmanager, () => {
       written('alertmanager', alertmanagerFiles(handbook, outside)),
       'alertmanager/alertmanager-gitea.yml',
     );
-    const parsed = parse(readFileSync(file, 'utf8')) as {
+    const parsed = load(readFileSync(file, 'utf8')) as {
       receivers: { webhook_configs?: Record<string, unknown>[] }[];
     };
     const webhooks = parsed.receivers.flatMap(({ webhook_configs = [] }) => webhook_configs);
@@ -217,7 +217,7 @@ describeReal('amtool on the generated configuration', findAlertmanager, () => {
       assert.deepEqual(Object.keys(payload), ['ref', 'inputs']);
       for (const input of Object.values(payload.inputs)) assert.match(input, /^\{\{ \.[A-Za-z.]+ \}\}$/);
     }
-    writeFileSync(file, stringify(parsed));
+    writeFileSync(file, dump(parsed));
     runProgram(amtool, ['check-config', file]);
     for (const [receivers, labels] of reached)
       runProgram(amtool, [

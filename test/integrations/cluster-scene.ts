@@ -1,7 +1,7 @@
 /** What the checks of the Kubernetes integration ask of a cluster, laid through its API: the same for all clusters. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parse } from 'yaml';
+import { load } from 'js-yaml';
 import type { Sandbox } from '../../sandbox/start.ts';
 import { handbookDirectory } from '../../src/app/document-files.ts';
 import { clusterKinds, renderCrds } from '../../src/catalog/crd.ts';
@@ -44,7 +44,7 @@ export async function layScene({ request }: KubernetesApi, namespace: string): P
 /** Installs every definition of `render crds`, to the byte; those that are there already stay. */
 export async function installDefinitions({ request }: KubernetesApi): Promise<void> {
   for (const { content } of renderCrds()) {
-    const body = parse(content) as { metadata: { name: string } };
+    const body = load(content) as { metadata: { name: string } };
     await request(definitions, { body }).catch(async (error: unknown) => {
       // Another scene of this cluster was first.
       await request(`${definitions}/${body.metadata.name}`).catch(() => Promise.reject(error));
@@ -69,7 +69,7 @@ export const runbook = (name: string, spec: object = {}) => ({
 
 /** A document of the handbook as an object of another name. */
 const fromHandbook = (file: string, name: string): object => ({
-  ...parse(readFileSync(join(handbookDirectory, file), 'utf8')),
+  ...(load(readFileSync(join(handbookDirectory, file), 'utf8')) as object),
   metadata: { name },
 });
 

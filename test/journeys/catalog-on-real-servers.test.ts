@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { parse, stringify } from 'yaml';
+import { dump, load } from 'js-yaml';
 import { type App, startApp } from '../../src/app/app.ts';
 import { checkConfig } from '../../src/app/config.ts';
 import { renderPrometheus } from '../../src/app/slo-offline.ts';
@@ -155,7 +155,7 @@ describeReal('the catalog', [findKubernetes, findGitHttp], () => {
     assert.ok(objects.length > 50);
     await kubernetes.request('/api/v1/namespaces', { body: { metadata: { name: 'catalyst-grafana' } } });
     for (const { text, path } of objects) {
-      const body = parse(text) as { metadata: object; spec: object };
+      const body = load(text) as { metadata: object; spec: object };
       const at = '/apis/monitoring.coreos.com/v1/namespaces/catalyst-grafana/prometheusrules';
       const stored = await kubernetes.request<typeof body>(at, { body });
       assert.deepEqual(stored.spec, body.spec, path);
@@ -226,7 +226,7 @@ async function push({ url }: GitHttp, directory: string, owner: string, name: st
     run('git', ['-C', work, '-c', 'user.name=t', '-c', 'user.email=t@example.org', ...args]);
   mkdirSync(work, { recursive: true });
   await inWork('init', '-q', '-b', 'main');
-  writeFileSync(join(work, `${name}.yaml`), stringify(runbook(`${owner}-${name}`)));
+  writeFileSync(join(work, `${name}.yaml`), dump(runbook(`${owner}-${name}`)));
   await inWork('add', '-A');
   await inWork('commit', '-q', '-m', `feat: ${name}`);
   await inWork('push', '-q', address.href, 'HEAD:main');

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, it } from 'node:test';
-import { stringify } from 'yaml';
+import { dump } from 'js-yaml';
 import { runFailover } from '../../src/app/failover.ts';
 import { apiVersion } from '../../src/catalog/resource.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -46,9 +46,9 @@ async function startRegion(i: 0 | 1, etcdUrl: string, doors: readonly [number, n
       publicKey: keys[1 - i]?.publicKey,
     },
   };
-  await writeFile(join(here, 'groups.yaml'), stringify(group));
+  await writeFile(join(here, 'groups.yaml'), dump(group));
   await writeFile(join(here, 'region.pem'), keys[i]?.privateKeyPem ?? '', { mode: 0o600 });
-  await writeFile(join(here, 'failover.yaml'), stringify(config));
+  await writeFile(join(here, 'failover.yaml'), dump(config));
   const stopping = new AbortController();
   const listens = Promise.withResolvers<string>();
   const ended = runFailover({ config: 'failover.yaml' }, '0.0.0', {

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { stringify } from 'yaml';
+import { dump } from 'js-yaml';
 import { type Sandbox, startSandbox } from '../../sandbox/start.ts';
 import { type OpenDatabase, openDatabase } from '../../src/database/open.ts';
 import { mainProgram } from '../../src/failover/drill/processes.ts';
@@ -93,7 +93,7 @@ async function startReplica(directory: string, name: string, { sandbox, cable, u
     return path;
   };
   mkdirSync(join(dataDir, 'runbooks'));
-  file('runbooks/pod-crash-loop-backoff.yaml', stringify(slowRunbook));
+  file('runbooks/pod-crash-loop-backoff.yaml', dump(slowRunbook));
   const config = {
     listen: '127.0.0.1:0',
     dataDir,
@@ -114,7 +114,7 @@ async function startReplica(directory: string, name: string, { sandbox, cable, u
   const server = startServer({
     name: `replica ${name}`,
     program: process.execPath,
-    args: [mainProgram, 'serve', '--config', file('config.yaml', stringify(config))],
+    args: [mainProgram, 'serve', '--config', file('config.yaml', dump(config))],
   });
   let listening = '';
   await waitUntil(

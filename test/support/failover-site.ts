@@ -1,7 +1,7 @@
 /** A witness and the controllers of two regions as processes of the command line, wherever a test puts them. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { dump } from 'js-yaml';
 import { apiVersion } from '../../src/catalog/resource.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { Served } from '../../src/failover/drill/observer.ts';
@@ -67,7 +67,7 @@ export function startWitness(keys: readonly [Keys, Keys], place: WitnessPlace): 
   const { enter = [], listen, data, tls, folder } = place;
   const regions = regionNames.map((name, i) => ({ name, publicKey: keys[i]?.publicKey }));
   const config = join(folder, 'witness.yaml');
-  writeFileSync(config, stringify({ regions, ...(tls === undefined ? {} : { tls }) }));
+  writeFileSync(config, dump({ regions, ...(tls === undefined ? {} : { tls }) }));
   const args = ['witness', '--listen', listen, '--data', data, '--config', config];
   return start('witness', enter, args, /listens at (https?:\S+) and keeps/);
 }
@@ -107,14 +107,14 @@ export function startRegion(i: 0 | 1, keys: readonly [Keys, Keys], place: Region
     region: name,
     listen,
     dataDir,
-    groups: [file('groups.yaml', stringify({ apiVersion, kind: 'FailoverGroup', metadata: { name: group }, spec }))],
+    groups: [file('groups.yaml', dump({ apiVersion, kind: 'FailoverGroup', metadata: { name: group }, spec }))],
     privateKeyFile: file('region.pem', keys[i].privateKeyPem),
     witnesses: [{ name: 'third-site', http: witness }],
     peer: { region: peer, url: peerUrl, listen: peerListen, publicKey: keys[i === 0 ? 1 : 0].publicKey },
     tokens: [{ name: 'alice', tokenFile: file('token', token) }],
     ...place.config,
   };
-  const args = ['failover', '--config', file('failover.yaml', stringify(config))];
+  const args = ['failover', '--config', file('failover.yaml', dump(config))];
   return start(name, place.enter ?? [], args, /listens at (http:\S+?)\.$/m);
 }
 

@@ -1,5 +1,5 @@
 /** A program's account in a real cluster, with the rights of generated roles and no others. */
-import { parse } from 'yaml';
+import { load } from 'js-yaml';
 import { renderRbacFiles } from '../../src/app/render-cluster.ts';
 import type { Kubernetes } from '../../testbed/kubernetes.ts';
 import { waitUntil } from '../../testbed/process.ts';
@@ -28,7 +28,7 @@ export async function serviceAccount(
   const accounts = `/api/v1/namespaces/${namespace}/serviceaccounts`;
   await request(accounts, { body: { metadata: { name: account } } });
   for (const text of roles) {
-    const role = parse(text) as { kind: string; metadata: { name: string } };
+    const role = load(text) as { kind: string; metadata: { name: string } };
     await request(`${rbac}/clusterroles`, { body: role });
     await request(`${rbac}/clusterrolebindings`, {
       body: {
@@ -62,7 +62,7 @@ async function rightsOf(
   roles: readonly string[],
 ): Promise<void> {
   for (const text of roles) {
-    const last = (parse(text) as Role).rules.at(-1);
+    const last = (load(text) as Role).rules.at(-1);
     const [resource, subresource] = last?.resources.at(-1)?.split('/') ?? [];
     const resourceAttributes = { group: last?.apiGroups[0], resource, subresource, verb: last?.verbs.at(-1) };
     const body = {
@@ -82,7 +82,7 @@ async function rightsOf(
 
 /** What an account may, each right as `verb group/resource`. */
 export function rightsIn(roles: readonly string[]): Set<string> {
-  const rules = roles.flatMap((text) => (parse(text) as Role).rules);
+  const rules = roles.flatMap((text) => (load(text) as Role).rules);
   return new Set(
     rules.flatMap(({ apiGroups, resources, verbs }) =>
       apiGroups.flatMap((group) =>

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
+import { load } from 'js-yaml';
 import { Miniflare } from 'miniflare';
-import { parse } from 'yaml';
 
 const root = resolve(import.meta.dirname, '../..');
 const entry = join(root, 'deploy/witness-cloudflare/worker.ts');
@@ -55,5 +55,5 @@ export async function startWorker(
 /** As deployed. */
 function compatibilityDate(): string {
   const text = readFileSync(join(dirname(entry), 'wrangler.toml'), 'utf8');
-  return parse(/compatibility_date = (.*)/.exec(text)?.[1] ?? '') as string;
+  return load(/compatibility_date = (.*)/.exec(text)?.[1] ?? '') as string;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { parse } from 'yaml';
+import { load } from 'js-yaml';
 import { VirtualClock } from '../../clock.ts';
 import { CatalystError } from '../../errors.ts';
 import type { Json } from '../../integrations/contract.ts';
@@ -154,7 +154,7 @@ async function judged(t: TestContext, api: ReturnType<typeof apiServer>) {
   const catalog = createCatalog({
     sources: [source],
     load: (text, { file, ...origin }) => {
-      const resource = parse(text) as Resource;
+      const resource = load(text) as Resource;
       const bad = (resource.spec as { bad?: boolean }).bad;
       if (bad)
         return { resources: [], problems: [{ ...error('It is bad.'), resource: `Runbook/${resource.metadata.name}` }] };
@@ -188,7 +188,7 @@ test('each object is a document with its namespace, name and version, without wh
   assert.deepEqual(files(seen[0]), ['ops/a undefined', 'acme-prod/b acme']);
   const [document] = seen[0]?.documents ?? [];
   assert.equal(document?.revision, '101');
-  assert.deepEqual(parse(document?.text ?? ''), {
+  assert.deepEqual(load(document?.text ?? ''), {
     apiVersion: 'catalyst.openova.io/v1alpha1',
     kind: 'Runbook',
     metadata: { name: 'a', namespace: 'ops', labels: { team: 'sre' }, annotations: { note: 'x' } },
@@ -208,7 +208,7 @@ test('each kind is a source of its own, so that objects of one name do not get i
     /^The ServiceLevelObjective objects of the cluster cannot be read/,
   );
   await source.refresh();
-  assert.equal(parse(seen.at(-1)?.documents[0]?.text ?? '').kind, 'ServiceLevelObjective');
+  assert.equal((load(seen.at(-1)?.documents[0]?.text ?? '') as Resource).kind, 'ServiceLevelObjective');
 });
 
 test('follows what is added, changed and deleted, and a list that replaces all; the order of keys is no change', async (t) => {

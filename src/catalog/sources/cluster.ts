@@ -2,7 +2,7 @@
  * Documents of one kind that live in the cluster as objects. Each object becomes a document like any other, and is told in
  * its status whether it was accepted.
  */
-import { stringify } from 'yaml';
+import { type DumpOptions, dump, visit } from 'js-yaml';
 import type { Clock } from '../../clock.ts';
 import { messageOf } from '../../errors.ts';
 import type { Json } from '../../integrations/contract.ts';
@@ -273,8 +273,17 @@ function textOf({ kind }: Kind, { namespace, name, metadata, spec }: DeclaredObj
     },
     spec,
   };
-  return stringify(declared, { sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 });
+  return dump(declared, { transform: byKey, noRefs: true, lineWidth: -1 });
 }
+
+/** The server hands maps out in any order: the same object is to be the same text. */
+const byKey: NonNullable<DumpOptions['transform']> = (documents) =>
+  visit(documents, (node) => {
+    if (node.kind === 'mapping') node.items.sort((a, b) => compare(keyOf(a.key), keyOf(b.key)));
+  });
+
+const keyOf = (node: { kind: string; value?: string }) => node.value ?? '';
+const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
 function conditionsOf(status: unknown): Condition[] {
   const conditions = isRecord(status) && Array.isArray(status.conditions) ? status.conditions : [];

@@ -59,7 +59,7 @@ export async function printItem(
 
 export async function printData(io: CliIo, data: unknown, format: 'json' | 'yaml'): Promise<void> {
   if (format === 'json') return io.out(JSON.stringify(data, null, 2));
-  const { stringify } = await import('yaml');
+  const { dump } = await import('js-yaml');
   // Long sentences stay on one line, so that grep finds them.
-  io.out(stringify(data, { lineWidth: 0 }).trimEnd());
+  io.out(dump(data, { lineWidth: -1, noRefs: true }).trimEnd());
 }

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { dump } from 'js-yaml';
 import { apiVersion } from '../../catalog/resource.ts';
 import { CatalystError } from '../../errors.ts';
 import { generateKey } from '../keys.ts';
@@ -143,7 +143,7 @@ async function startRegion(
   const spec = { mode: 'Automatic', regions: regionNames, witnesses: ['third-site'], timings: scaledTimings(speed) };
   await writeFile(
     join(folder, 'groups.yaml'),
-    stringify({ apiVersion, kind: 'FailoverGroup', metadata: { name: group }, spec }),
+    dump({ apiVersion, kind: 'FailoverGroup', metadata: { name: group }, spec }),
   );
   const config = (listen: string) => ({
     region: name,
@@ -159,7 +159,7 @@ async function startRegion(
     if (reason !== undefined && msg !== undefined) onLog(name, reason, msg);
   };
   const startController = async (listen: string) => {
-    await writeFile(join(folder, 'failover.yaml'), stringify(config(listen)));
+    await writeFile(join(folder, 'failover.yaml'), dump(config(listen)));
     const args = [mainProgram, 'failover', '--config', join(folder, 'failover.yaml')];
     return startChild(args, /listens at (http:\S+?)\.$/, tell);
   };
