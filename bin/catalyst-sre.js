@@ -2,7 +2,7 @@
 // Starts the product on Node 24, whatever Node the machine has: the package brings its own. Plain JavaScript that any
 // Node since 16 can read.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,6 +48,18 @@ if (Number(process.versions.node.split('.')[0]) < neededMajor) {
   module.enableCompileCache?.(join(root, 'node_modules', '.cache', 'catalyst-sre'));
   // A server may end by SIGKILL: what it has loaded when it is up is kept before that.
   setTimeout(() => module.flushCompileCache?.(), 10_000).unref();
-  const built = join(root, 'dist', 'main.js');
-  await import(existsSync(built) ? '../dist/main.js' : '../src/main.ts');
+  await import(isBuilt(root) ? '../dist/server/main.js' : '../src/main.ts');
+}
+
+/** Whether what `npm run build` makes is there, and no source is younger than it: then it starts in half the time. */
+function isBuilt(root) {
+  const built = statSync(join(root, 'dist', 'server', 'sources.sha256'), { throwIfNoEntry: false });
+  if (!built) return false;
+  return ['src', 'sandbox'].every((folder) => {
+    if (!existsSync(join(root, folder))) return true;
+    const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+    return entries.every(
+      (entry) => !entry.name.endsWith('.ts') || statSync(join(entry.parentPath, entry.name)).mtimeMs <= built.mtimeMs,
+    );
+  });
 }

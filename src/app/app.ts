@@ -4,7 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { forgetDeliveries } from '../alert/delivery-store.ts';
 import { createIntake } from '../alert/intake.ts';
 import { createApi } from '../api/api.ts';
@@ -27,6 +27,7 @@ import { recogniseDue, recognitionOracle } from '../incident/recognition.ts';
 import { createIntegrations, type IntegrationsConfig } from '../integrations/all.ts';
 import { createSecrets } from '../integrations/secrets.ts';
 import { deliverDue } from '../notify/notify.ts';
+import { packageDirectory } from '../package-directory.ts';
 import { createExplainer } from '../run/explain-service.ts';
 import { workThroughDeliveries } from '../run/intake-round.ts';
 import { commitAround, readContexts } from '../run/run-context.ts';
@@ -61,8 +62,8 @@ import { databaseLocation, readPushSecrets, readSecret, readTokens } from './sec
 import { sloModel } from './slo-live.ts';
 import { worldOf } from './world.ts';
 
-/** Where `console/build.js` puts the console; two folders up in `src/` and in `dist/` alike. */
-const consoleDirectory = fileURLToPath(new URL('../../console/dist', import.meta.url));
+/** Where `tools/build.js` puts the console. */
+const consoleDirectory = join(packageDirectory, 'console', 'dist');
 
 /** Processed deliveries are kept for two weeks, to look at what an Alertmanager really sent; alerts and the record stay. */
 const keepDeliveriesFor = 14 * 24 * 3_600_000;

@@ -2,9 +2,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CatalystError, messageOf } from '../errors.ts';
+import { packageDirectory } from '../package-directory.ts';
 
 /** The handbook as data, part of the package. */
-export const handbookDirectory = join(import.meta.dirname, '..', '..', 'handbook');
+export const handbookDirectory = join(packageDirectory, 'handbook');
 
 /** The YAML files under a path, in the order of their names. */
 export async function filesUnder(path: string): Promise<string[]> {

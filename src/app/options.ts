@@ -2,6 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { packageDirectory } from '../package-directory.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -22,9 +24,9 @@ export function processOptions(): ProcessOptions {
   };
 }
 
-/** The version in the package's own package.json, two folders up in `src/` and in `dist/` alike. */
+/** The version in the package's own package.json. */
 export function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  const { version } = JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8')) as {
     version: string;
   };
   return version;

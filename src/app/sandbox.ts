@@ -5,12 +5,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/start.ts';
 import { hashToken } from '../api/access.ts';
 import { systemClock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import { IntegrationsConfig } from '../integrations/all.ts';
+import { packageDirectory } from '../package-directory.ts';
 import { loadSloDocuments } from '../slo/documents.ts';
 import { sloGroups } from '../slo/rules.ts';
 import { type App, type AppOptions, startApp } from './app.ts';
@@ -94,8 +94,8 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
   }
 }
 
-/** What its owners declare beside the handbook; two folders up in `src/` and in `dist/` alike. */
-const ownDocuments = fileURLToPath(new URL('../../sandbox/catalog', import.meta.url));
+/** What its owners declare beside the handbook. */
+const ownDocuments = join(packageDirectory, 'sandbox', 'catalog');
 
 /** The recording rules of all objectives, as `render prometheus` writes them for a real Prometheus. */
 async function objectiveRules() {

@@ -1,5 +1,5 @@
 /** What the command line does about SLOs without a server: generating files, linting, explaining, testing. */
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Exporter } from '../catalog/kinds/exporter.ts';
 import type { SourceText } from '../catalog/lint.ts';
@@ -31,9 +31,8 @@ interface Read {
 
 async function textsOf(paths: readonly string[], nameOf: (file: string) => string): Promise<SourceText[]> {
   const files = (await Promise.all(paths.map(filesUnder))).flat();
-  return Promise.all(
-    files.map(async (file) => ({ origin: { source: 'files', file: nameOf(file) }, text: await readFile(file) })),
-  );
+  // Nothing else goes on in a command, and two hundred small files are there sooner than their promises.
+  return files.map((file) => ({ origin: { source: 'files', file: nameOf(file) }, text: readFileSync(file) }));
 }
 
 /** The handbook's documents, and those under the paths before them, with everything that is wrong. */

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import fc from 'fast-check';
+import { temporaryDirectory } from '../../testbed/process.ts';
 import { systemClock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import { terminal } from './cli-fixture.ts';
@@ -483,6 +485,32 @@ test('the program starts on the pinned Node, whichever one starts it', () => {
     assert.match(JSON.parse(run.stdout).node, /^24\./);
     assert.equal(spawnSync(node, [bin, 'nonsense']).status, 2);
   }
+});
+
+test('the program runs what is built, and its sources where one of them is younger', () => {
+  const folder = temporaryDirectory('program');
+  const put = (path: string, text: string, time: number) => {
+    const file = join(folder.path, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    utimesSync(file, time, time);
+  };
+  const said = () =>
+    spawnSync(process.execPath, [join(folder.path, 'bin/catalyst-sre.js')], { encoding: 'utf8' }).stdout;
+  put('package.json', '{"type": "module"}', 1);
+  put('bin/catalyst-sre.js', readFileSync(new URL('../../bin/catalyst-sre.js', import.meta.url), 'utf8'), 1);
+  put('src/main.ts', 'console.log("sources" as string)', 1_000);
+  put('sandbox/deep/part.ts', '', 1_000);
+  assert.equal(said(), 'sources\n', 'nothing is built');
+  put('dist/server/main.js', 'console.log("built")', 2_000);
+  put('dist/server/sources.sha256', '', 2_000);
+  assert.equal(said(), 'built\n');
+  put('sandbox/deep/part.ts', '', 2_001);
+  assert.equal(said(), 'sources\n', 'a source is younger');
+  rmSync(join(folder.path, 'sandbox'), { recursive: true });
+  rmSync(join(folder.path, 'src'), { recursive: true });
+  assert.equal(said(), 'built\n', 'there are no sources');
+  folder.remove();
 });
 
 // --- printing --------------------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 /** The embedded database from the main thread's end: values, errors, transactions, and that nobody waits for a statement. */
 import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { temporaryDirectory } from '../../testbed/process.ts';
+import { furnish } from './empty-database.ts';
 import { isConnectionError, openDatabase } from './open.ts';
 
 const directory = temporaryDirectory('embedded');
@@ -96,9 +98,25 @@ test('closed, it refuses as a database that is away', async () => {
   other.remove();
 });
 
+test('a first start copies an empty database, whole or not at all', async () => {
+  const other = temporaryDirectory('embedded-first');
+  // A process was killed while it copied.
+  await mkdir(`${other.path}/postgres.new`);
+  await writeFile(`${other.path}/postgres.new/PG_VERSION`, 'half of it');
+  await furnish(`${other.path}/postgres`);
+  assert.deepEqual(await readdir(other.path), ['postgres']);
+  assert.equal(await readFile(`${other.path}/postgres/PG_VERSION`, 'utf8'), '18\n');
+  await writeFile(`${other.path}/postgres/ours`, '');
+  await furnish(`${other.path}/postgres`);
+  assert.ok((await readdir(`${other.path}/postgres`)).includes('ours'), 'what is there is left alone');
+  const opened = await openDatabase({ kind: 'embedded', directory: other.path });
+  assert.equal((await opened.db.selectFrom('run').selectAll().execute()).length, 0);
+  await opened.close();
+  other.remove();
+});
+
 test('a directory that holds no database of ours is refused with what to do, and is left alone', async () => {
   const other = temporaryDirectory('embedded-broken');
-  const { mkdir, writeFile, readFile } = await import('node:fs/promises');
   await mkdir(`${other.path}/postgres`);
   await writeFile(`${other.path}/postgres/PG_VERSION`, 'not a version\n');
   await assert.rejects(

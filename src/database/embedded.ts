@@ -3,6 +3,7 @@
  * busy from beginning to end; on the main thread it would keep deliveries, the event stream and the next step of a run
  * waiting for as long. Here is the main thread's end of it, in the shape Kysely's dialect expects of PGlite.
  */
+import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Answer, Question, Refusal } from './embedded-thread.ts';
 import { inTransaction, type PGliteForKysely, type Query, type SessionTransaction } from './transaction.ts';
@@ -17,7 +18,9 @@ type Asked = Question extends infer Q ? (Q extends Question ? Omit<Q, 'id'> : ne
  * nothing could be done without a database, and what was committed is there at the next start.
  */
 export async function openEmbedded(directory: string): Promise<PGliteForKysely> {
-  const thread = new Worker(new URL('./embedded-thread.ts', import.meta.url), {
+  // What is built has another ending.
+  const program = `./embedded-thread${extname(import.meta.filename)}`;
+  const thread = new Worker(new URL(program, import.meta.url), {
     workerData: { directory },
     // It needs none of the secrets that stand in the environment.
     env: {},

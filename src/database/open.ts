@@ -9,6 +9,7 @@ import { type Migration, Migrator } from 'kysely/migration';
 import { CatalystError, messageOf } from '../errors.ts';
 import { lockDataDirectory } from './directory-lock.ts';
 import { openEmbedded } from './embedded.ts';
+import { furnish } from './empty-database.ts';
 import * as spine from './migrations/0001-spine.ts';
 import * as sessions from './migrations/0002-sessions.ts';
 import * as escalation from './migrations/0003-escalation.ts';
@@ -107,7 +108,9 @@ async function startEmbedded(location: DatabaseLocation): Promise<OpenDatabase> 
   await mkdir(location.directory, { recursive: true, mode: 0o700 });
   const lock = await lockDataDirectory(location.directory);
   try {
-    const { db, intake } = linesTo(await openEmbedded(join(location.directory, 'postgres')));
+    const files = join(location.directory, 'postgres');
+    await furnish(files);
+    const { db, intake } = linesTo(await openEmbedded(files));
     return {
       db,
       intake,

@@ -17,14 +17,28 @@ export interface PromQl {
   /** With a valid range in place of `$window`. */
   text: string;
   root: SyntaxNode;
-  problems: { offset: number; sentence: string }[];
+  problems: readonly { offset: number; sentence: string }[];
 }
+
+/** An alert's expression is asked about five times over: linted, routed, tested, and its labels twice. */
+const parsed = new Map<string, PromQl>();
+/** More than the expressions of a thousand objectives; a server reads new ones for as long as it lives. */
+const maxParsed = 5_000;
 
 /** Parses an expression; `$window` may stand where a range stands. Never throws. */
 export function parsePromQl(declared: string): PromQl {
+  const known = parsed.get(declared);
+  if (known) return known;
+  if (parsed.size >= maxParsed) parsed.clear();
+  const one = parse(declared);
+  parsed.set(declared, one);
+  return one;
+}
+
+function parse(declared: string): PromQl {
   const text = declared.replaceAll(windowName, windowStandIn);
   const tree: Tree = parser.parse(text);
-  const problems: PromQl['problems'] = [];
+  const problems: { offset: number; sentence: string }[] = [];
   tree.iterate({
     enter: (node) => {
       if (!node.type.isError || problems.length > 0) return;
@@ -47,7 +61,7 @@ const ofRanges = new Set([
 ]);
 
 function rangeProblems(tree: Tree, text: string): PromQl['problems'] {
-  const problems: PromQl['problems'] = [];
+  const problems: { offset: number; sentence: string }[] = [];
   tree.iterate({
     enter: ({ node }) => {
       if (node.name !== 'FunctionCall') return;

@@ -13,7 +13,7 @@ const pictures = join(root, '.testbed', 'console');
 
 /** Builds the console where its sources are newer than what is built; the server looks for it when it starts. */
 export async function buildConsole(): Promise<void> {
-  await promisify(execFile)(process.execPath, [join(root, 'console/build.js')]);
+  await promisify(execFile)(process.execPath, [join(root, 'tools/build.js')]);
 }
 
 export interface Person {

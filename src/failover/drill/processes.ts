@@ -1,8 +1,9 @@
 /** Child processes of a drill: started, listened to, stopped with this one. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { CatalystError } from '../../errors.ts';
+import { packageDirectory } from '../../package-directory.ts';
 
 export interface Child {
   pid: number;
@@ -19,7 +20,7 @@ process.once('exit', () => {
 });
 
 /** As it is started everywhere: what was compiled before is not compiled again, which saves time and a third of the memory. */
-export const mainProgram = fileURLToPath(new URL('../../../bin/catalyst-sre.js', import.meta.url));
+export const mainProgram = join(packageDirectory, 'bin', 'catalyst-sre.js');
 
 /** Starts a program of ours and resolves with the first group of `ready` in one of its lines. */
 export async function startChild(
