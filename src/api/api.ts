@@ -275,10 +275,11 @@ function installObservation(app: Api, { metrics, tracing, log }: ApiOptions): vo
       reply.elapsedTime / 1000,
     );
     if (request.routeOptions.config?.delivery) metrics?.count('deliveries', { outcome: deliveryOutcome(statusCode) });
-    log.debug(
-      { requestId: request.id, method: request.method, route: request.routeOptions.url, status: statusCode },
-      'Answered.',
-    );
+    if (log.isLevelEnabled('debug'))
+      log.debug(
+        { requestId: request.id, method: request.method, route: request.routeOptions.url, status: statusCode },
+        'Answered.',
+      );
   });
 }
 

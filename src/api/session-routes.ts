@@ -86,7 +86,8 @@ const ReturnTo = Type.Object(
 
 /** The session of a request, from its cookie; undefined without one. Throws Forbidden for a change another site may have sent. */
 export async function sessionOf(request: FastifyRequest, sessions: Sessions): Promise<Session | undefined> {
-  const secret = request.cookies[cookieNames.secure] ?? request.cookies[cookieNames.plain];
+  const sent = cookiesOf(request);
+  const secret = sent[cookieNames.secure] ?? sent[cookieNames.plain];
   const session = secret === undefined ? undefined : await sessions.find(secret);
   if (!session || request.method === 'GET' || request.method === 'HEAD') return session;
   const repeated = request.headers[csrfHeader];
@@ -106,7 +107,12 @@ export async function sessionOf(request: FastifyRequest, sessions: Sessions): Pr
 const cookieNames = { secure: '__Host-catalyst-sre', plain: 'catalyst-sre' } as const;
 
 export async function installCookies(app: Api): Promise<void> {
-  await app.register(cookies);
+  // Read by whoever wants them: a delivery has none, and would look for them all the same.
+  await app.register(cookies, { hook: false });
+}
+
+function cookiesOf(request: FastifyRequest): Record<string, string | undefined> {
+  return request.server.parseCookie(request.headers.cookie ?? '');
 }
 
 export function sessionRoutes(app: Api, options: LoginOptions): void {
@@ -133,7 +139,7 @@ function cookieJar(publicUrl: string | undefined): CookieJar {
     put: (reply, what, secret, forMs) => {
       reply.setCookie(nameOf(what), secret, { ...attributes, maxAge: Math.floor(forMs / 1000) });
     },
-    take: (request, what) => request.cookies[nameOf(what)],
+    take: (request, what) => cookiesOf(request)[nameOf(what)],
     clear: (reply) => {
       reply.clearCookie(nameOf('session'), attributes);
       reply.clearCookie(nameOf('attempt'), attributes);

@@ -17,6 +17,7 @@ import {
 } from '@opentelemetry/api';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import {
+  AlwaysOffSampler,
   AlwaysOnSampler,
   BatchSpanProcessor,
   ParentBasedSampler,
@@ -82,7 +83,12 @@ const kinds = { internal: SpanKind.INTERNAL, server: SpanKind.SERVER, client: Sp
 export async function createTracing(options: TracingOptions): Promise<Tracing> {
   const processors = [...(options.processors ?? [])];
   if (options.otlpUrl !== undefined) processors.push(await otlpProcessor(options.otlpUrl, options.otlpHeaders));
-  const root = options.ratio === undefined ? new AlwaysOnSampler() : new TraceIdRatioBasedSampler(options.ratio);
+  const root =
+    processors.length === 0
+      ? new AlwaysOffSampler() // Nobody is told: of a span there are its ids alone, for logs and records.
+      : options.ratio === undefined
+        ? new AlwaysOnSampler()
+        : new TraceIdRatioBasedSampler(options.ratio);
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'catalyst-sre', 'service.version': options.version }),
     sampler: new ParentBasedSampler({ root }),
