@@ -1,7 +1,7 @@
 /** The few calls of the Kubernetes API that the testbed itself needs, over TLS that is verified. */
 import { readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
-import { loadAll } from 'js-yaml';
+import { parseAllDocuments } from 'yaml';
 import { waitUntil } from './process.ts';
 
 export interface KubernetesCall {
@@ -126,8 +126,10 @@ export async function installCrds(api: KubernetesApi, files: readonly string[]):
   return names;
 }
 
+/** As others publish them: for Go's reader, which takes more than YAML allows, and more than the product's own does. */
 function readDefinitions(file: string): Crd[] {
-  return (loadAll(readFileSync(file, 'utf8')) as ((Crd & { kind?: string }) | null)[])
+  return parseAllDocuments(readFileSync(file, 'utf8'))
+    .map((document) => document.toJS() as (Crd & { kind?: string }) | null)
     .filter((document) => document !== null && document.kind === 'CustomResourceDefinition')
     .map((document) => withoutNewerKeys(document) as Crd);
 }

@@ -70,6 +70,7 @@ function hint(reason: string, found: string): string {
   if (/within a (single|double) quoted scalar/.test(reason))
     return ' A quote opened before this place is never closed.';
   if (/within a flow collection/.test(reason)) return ' A bracket opened before this place is never closed.';
+  if (/^deficient indentation/.test(reason)) return ' What takes several lines is indented further than its key.';
   if (/^unknown escape/.test(reason)) return ' Between double quotes a backslash is written as two.';
   if (!/^bad indentation of a mapping|^end of the stream or a document/.test(reason)) return '';
   if (found === ':')
