@@ -63,10 +63,9 @@ const builds = [
 ];
 
 /** SHA-256 over the name and the text of every source; package.json has the versions it is built with. */
-function digestOf(sources) {
+function digestOf(files) {
   const hash = createHash('sha256');
-  for (const file of sources.flatMap(filesUnder).sort())
-    hash.update(`${relative(root, file)}\n`).update(readFileSync(file));
+  for (const file of files) hash.update(`${relative(root, file)}\n`).update(readFileSync(file));
   return hash.digest('hex');
 }
 
@@ -78,9 +77,11 @@ function filesUnder(path) {
 }
 
 for (const { name, folder, sources, build } of builds) {
-  const digest = digestOf(sources);
-  const stamp = join(folder, 'sources.sha256');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) continue;
+  const files = sources.flatMap(filesUnder).sort();
+  // The digest of what it was built from, and the list of it: bin/catalyst-sre.js looks whether one of them is younger.
+  const made = `${[digestOf(files), ...files.map((file) => relative(root, file))].join('\n')}\n`;
+  const stamp = join(folder, 'sources.txt');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === made) continue;
   let run;
   try {
     run = await build();
@@ -93,7 +94,7 @@ for (const { name, folder, sources, build } of builds) {
   // Beside it first: what is there may be running.
   const draft = `${folder}.${process.pid}`;
   await run(draft);
-  writeFileSync(join(draft, 'sources.sha256'), digest);
+  writeFileSync(join(draft, 'sources.txt'), made);
   rmSync(folder, { recursive: true, force: true });
   renameSync(draft, folder);
   process.stdout.write(`The ${name} is built.\n`);

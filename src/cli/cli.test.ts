@@ -503,11 +503,12 @@ test('the program runs what is built, and its sources where one of them is young
   put('sandbox/deep/part.ts', '', 1_000);
   assert.equal(said(), 'sources\n', 'nothing is built');
   put('dist/server/main.js', 'console.log("built")', 2_000);
-  put('dist/server/sources.sha256', '', 2_000);
+  put('dist/server/sources.txt', 'digest\nsrc/main.ts\nsandbox/deep/part.ts\n', 2_000);
   assert.equal(said(), 'built\n');
   put('sandbox/deep/part.ts', '', 2_001);
   assert.equal(said(), 'sources\n', 'a source is younger');
   rmSync(join(folder.path, 'sandbox'), { recursive: true });
+  assert.equal(said(), 'sources\n', 'a source is gone');
   rmSync(join(folder.path, 'src'), { recursive: true });
   assert.equal(said(), 'built\n', 'there are no sources');
   folder.remove();

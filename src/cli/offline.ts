@@ -1,5 +1,6 @@
 /** Commands that need no server: linting, explaining and testing runbooks, checking a configuration, generating files. */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import type { Problem } from '../catalog/resource.ts';
 import { CatalystError } from '../errors.ts';
@@ -163,12 +164,12 @@ export async function render(
   return flags.check ? compareFiles(files, io) : writeFiles(files, io);
 }
 
-/** Each file appears whole or not at all. */
-async function writeFiles(files: readonly { path: string; text: string }[], io: CliIo): Promise<ExitCode> {
+/** Each file appears whole or not at all. Nothing else goes on that would have to wait for the disk. */
+function writeFiles(files: readonly { path: string; text: string }[], io: CliIo): ExitCode {
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) mkdirSync(folder, { recursive: true });
   for (const { path, text } of files) {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(`${path}.new`, text);
-    await rename(`${path}.new`, path);
+    writeFileSync(`${path}.new`, text);
+    renameSync(`${path}.new`, path);
     io.out(path);
   }
   return exitCodes.done;
