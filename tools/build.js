@@ -23,7 +23,7 @@ const builds = [
         vite.build({
           root: at('console'),
           configFile: at('console', 'vite.config.js'),
-          build: { outDir: folder, emptyOutDir: true },
+          build: { outDir: folder, emptyOutDir: true, rolldownOptions: { checks: { pluginTimings: false } } },
           logLevel: 'warn',
         });
     },
@@ -91,8 +91,8 @@ for (const { name, folder, sources, build } of builds) {
     process.stderr.write(`The ${name} is not built: run npm ci with development dependencies for that.\n`);
     continue;
   }
-  // Beside it first: what is there may be running.
-  const draft = `${folder}.${process.pid}`;
+  // Elsewhere first: what is there may be running.
+  const draft = at('dist', `draft-${process.pid}`);
   await run(draft);
   writeFileSync(join(draft, 'sources.txt'), made);
   rmSync(folder, { recursive: true, force: true });
