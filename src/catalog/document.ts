@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto';
 import Type, { type TSchema } from 'typebox';
 import { didYouMean } from '../check/nearest.ts';
-import { messageOf } from '../errors.ts';
 import { kinds } from './kinds.ts';
 import { onLine, type Position, type Positions } from './positions.ts';
 import { apiVersion, type Kind, type Metadata, type Problem, type Resource } from './resource.ts';
@@ -123,16 +122,7 @@ function splitDocuments(text: string): Part[] {
 function loadOne(part: Part, origin: Origin): { resource?: Resource; positions: Positions; problems: Problem[] } {
   const shift = (at: Position): Position => ({ line: at.line + part.linesBefore, column: at.column });
   const wrong = (p: YamlProblem): Problem => ({ ...place(origin), severity: 'error', ...p, ...shift(p) });
-  let parsed: ReturnType<typeof parseYaml>;
-  try {
-    parsed = parseYaml(part.text);
-  } catch (error) {
-    // The parser is recursive; what exhausts its stack is nested absurdly deep.
-    const deep = error instanceof RangeError;
-    const sentence = deep ? 'The document is nested too deeply.' : `The document cannot be read: ${messageOf(error)}.`;
-    const rule = deep ? 'too-deep' : 'yaml-syntax';
-    return { positions: onLine(1), problems: [wrong({ rule, sentence, line: 1, column: 1 })] };
-  }
+  const parsed = parseYaml(part.text);
   const positions: Positions = {
     value: (path, offset) => shift(parsed.positions.value(path, offset)),
     key: (path) => shift(parsed.positions.key(path)),

@@ -10,6 +10,7 @@ import {
   type ScalarEvent,
   YAMLException,
 } from 'js-yaml';
+import { messageOf } from '../errors.ts';
 import type { Position, Positions } from './positions.ts';
 import type { Path } from './schema.ts';
 
@@ -52,8 +53,10 @@ export function parseYaml(text: string): YamlDocument {
     const sentence = `${endless.number} is not a number that can be used.`;
     return refused([{ rule: 'wrong-value', sentence, ...positions.value(endless.path) }]);
   } catch (error) {
-    if (!(error instanceof YAMLException)) throw error;
-    return refused([syntaxProblem(error)]);
+    // The parser is not to be trusted with its own errors alone: what is read may be hostile.
+    if (error instanceof YAMLException) return refused([syntaxProblem(error)]);
+    const sentence = `The document cannot be read: ${messageOf(error)}.`;
+    return refused([{ rule: 'yaml-syntax', sentence, line: 1, column: 1 }]);
   }
 }
 
@@ -125,6 +128,8 @@ interface Pair {
 
 interface Open {
   node: Node;
+  /** The keys of a map so far. */
+  names: Set<string>;
   /** The key whose value is awaited. */
   key?: Node;
 }
@@ -136,7 +141,6 @@ function treeOf(events: readonly Event[], text: string, at: PlaceOf): { root?: N
     problems.push({ rule, sentence, ...at(Math.max(0, offset)) });
   const open: Open[] = [];
   const anchors = new Map<string, Node>();
-  const seen = new Map<Node, Set<string>>();
   let root: Node | undefined;
 
   const put = (node: Node): void => {
@@ -148,18 +152,17 @@ function treeOf(events: readonly Event[], text: string, at: PlaceOf): { root?: N
       delete around.key;
     } else {
       around.key = node;
-      checkKey(node, around.node);
+      checkKey(node, around);
     }
   };
-  const checkKey = (key: Node, map: Node): void => {
+  const checkKey = (key: Node, { node: map, names }: Open): void => {
     if (!isTextKey(key, text)) {
       complain('yaml-syntax', 'A key must be a text. Put it in quotes.', key.start < 0 ? map.start : key.start);
       return;
     }
     const name = nameOf(key, text);
-    const names = seen.get(map) ?? new Set();
     if (names.has(name)) complain('duplicate-key', `The key ${name} is there twice. Keep one of them.`, key.start);
-    seen.set(map, names.add(name));
+    names.add(name);
   };
   const close = (): void => {
     const node = open.pop()?.node;
@@ -176,7 +179,7 @@ function treeOf(events: readonly Event[], text: string, at: PlaceOf): { root?: N
         const inside = event.type === EVENT_ID.MAPPING ? { pairs: [] } : { items: [] };
         const node: Node = { start: event.start, followed: 0, ...inside };
         remember(anchors, event, node, text);
-        open.push({ node });
+        open.push({ node, names: new Set() });
         break;
       }
       case EVENT_ID.SCALAR: {

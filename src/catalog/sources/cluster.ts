@@ -279,11 +279,11 @@ function textOf({ kind }: Kind, { namespace, name, metadata, spec }: DeclaredObj
 /** The server hands maps out in any order: the same object is to be the same text. */
 const byKey: NonNullable<DumpOptions['transform']> = (documents) =>
   visit(documents, (node) => {
-    if (node.kind === 'mapping') node.items.sort((a, b) => compare(keyOf(a.key), keyOf(b.key)));
+    // No two keys of a map are the same.
+    if (node.kind === 'mapping') node.items.sort((a, b) => (keyOf(a.key) < keyOf(b.key) ? -1 : 1));
   });
 
 const keyOf = (node: { kind: string; value?: string }) => node.value ?? '';
-const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
 function conditionsOf(status: unknown): Condition[] {
   const conditions = isRecord(status) && Array.isArray(status.conditions) ? status.conditions : [];
