@@ -25,7 +25,7 @@ export const consoleViews = [
 /** What somebody sees who starts the server from sources without having built the console. */
 const notBuilt = `The console is not built, and everything else works.
 
-    npm run build     builds it, once; then restart the server
+    npm run build             builds it, once; then restart the server
     npx catalyst-sre --help   the same on the command line
 `;
 

@@ -177,7 +177,7 @@ test('a server whose console is not built says how to build it', async () => {
   const served = await startApi(f, { consoleDirectory: join(tmpdir(), 'no-console-here') });
   const page = await served.inject('/');
   assert.equal(page.statusCode, 503);
-  assert.match(page.body, /npm run build/);
+  assert.match(page.body, /npm run build /);
   assert.equal((await served.inject('/livez')).statusCode, 200);
   await served.close();
 });
@@ -233,12 +233,31 @@ test('the document is OpenAPI 3.1, and its schemas are JSON Schema 2020-12', asy
   // The library looks at all but the inside of schemas.
   const schemas = Object.entries((document() as unknown as { components: { schemas: object } }).components.schemas);
   const ajv = new Ajv2020({ strict: false });
-  for (const [name, schema] of schemas) assert.ok(ajv.validateSchema(schema), `${name}: ${ajv.errorsText()}`);
+  for (const [name, schema] of [...schemas, ...schemasOfRequests(document())])
+    assert.ok(ajv.validateSchema(schema), `${name}: ${ajv.errorsText()}`);
 
   const dangling = document() as unknown as { components: { schemas: Record<string, object> } };
   delete dangling.components.schemas.Run;
   assert.equal((await validate(dangling as never)).valid, false, 'a reference that leads nowhere');
 });
+
+/** Of parameters and bodies, which stand where they are used; the server compiles them when a request comes. */
+function schemasOfRequests(document: object): [string, object][] {
+  const { paths } = document as { paths: Record<string, Record<string, Operation>> };
+  const found = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, { parameters = [], requestBody }]): [string, object][] => [
+      ...parameters.map(({ name, schema }): [string, object] => [`${method} ${path} ${name}`, schema]),
+      ...Object.values(requestBody?.content ?? {}).map(({ schema }): [string, object] => [`${method} ${path}`, schema]),
+    ]),
+  );
+  assert.ok(found.length > 100, `${found.length} schemas of requests`);
+  return found;
+}
+
+interface Operation {
+  parameters?: { name: string; schema: object }[];
+  requestBody?: { content: Record<string, { schema: object }> };
+}
 
 test('every answer of a read fits its schema in OpenAPI', async () => {
   f.record.append({ incidentId: 'i1', organization: 'acme' });
