@@ -5,12 +5,14 @@
 // when there is nothing to do. Plain JavaScript that Node 20 can read: npm runs it at `npm ci`, and before `npm start` and
 // `npm test`.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
+
+const pglite = at('node_modules', '@electric-sql', 'pglite', 'package.json');
 
 const builds = [
   {
@@ -49,10 +51,10 @@ const builds = [
   {
     name: 'empty database',
     folder: at('dist', 'database'),
-    sources: [at('node_modules', '@electric-sql', 'pglite', 'package.json')],
+    sources: [pglite],
     async build() {
       const { PGlite } = await import('@electric-sql/pglite');
-      const { version } = JSON.parse(readFileSync(at('node_modules', '@electric-sql', 'pglite', 'package.json')));
+      const { version } = JSON.parse(readFileSync(pglite, 'utf8'));
       return async (folder) => {
         mkdirSync(folder, { recursive: true });
         const database = await PGlite.create(join(folder, version));
@@ -70,7 +72,7 @@ function digestOf(files) {
 }
 
 function filesUnder(path) {
-  if (/\.\w+$/.test(path)) return [path];
+  if (statSync(path).isFile()) return [path];
   return readdirSync(path, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.name.endsWith('.test.ts'))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
