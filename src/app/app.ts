@@ -77,8 +77,11 @@ const longestYield = 1_000;
 
 /** Deliveries of one round: enough for a storm to be worked through in few commits. */
 const roundLimit = { count: 2_000, bytes: 4 * 1024 * 1024 };
-/** The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 30 ms, then. */
-const embeddedRoundLimit = { count: 100, bytes: 128 * 1024 };
+/**
+ * The embedded database does one thing at a time, so that a delivery may have to wait for a round: some 15 ms, then. Twice as
+ * many would be worked through 7 % faster, and answered twice as late (docs/benchmarks.md).
+ */
+const embeddedRoundLimit = { count: 50, bytes: 128 * 1024 };
 
 export interface AppOptions {
   config: Config & { integrations?: IntegrationsConfig };
