@@ -50,9 +50,10 @@ export async function benchFirstAction(
       await world.acted(warmUp, arrivalLimitMs);
       await allEnded(product);
       const due: number[] = [];
-      await send(warmUp, total, (index, at) => {
+      const { failed } = await send(warmUp, total, (index, at) => {
         due[index] = at;
       });
+      if (failed > 0) throw new Error(`${failed} of ${total - warmUp} deliveries were not taken.`);
       await world.acted(total, arrivalLimitMs);
       const times = due.map((at, index) => (world.arrivals.get(`/act/${warmUp + index}`) ?? Number.NaN) - at);
       rows.push([

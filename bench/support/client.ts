@@ -2,6 +2,7 @@
  * A lean HTTP/1.1 client: requests are made before the clock starts, and of an answer only the status and the length are
  * read. The client shares the machine with what it measures, so that each microsecond of its own would be counted twice.
  */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 export interface Target {
@@ -29,41 +30,44 @@ export function getRequest({ url, token }: Target, path: string): Buffer {
   return Buffer.from(`${[`GET ${path} HTTP/1.1`, `Host: ${host}`, ...authorization].join('\r\n')}\r\n\r\n`);
 }
 
-/** One connection, kept alive; one request at a time. */
+/** One connection, kept alive and opened again when the other side closed it idle; one request at a time. */
 export class Connection {
-  readonly #socket: Socket;
+  readonly #target: Target;
+  #socket: Socket;
   #text = '';
   #done: ((status: number) => void) | undefined;
-  #failed: Error | undefined;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.setNoDelay(true);
-    socket.on('data', (chunk) => this.#read(chunk));
-    socket.on('error', (error) => {
-      this.#failed = error;
-    });
-    socket.on('close', () => this.#finish(0));
+  private constructor(target: Target) {
+    this.#target = target;
+    this.#socket = this.#connect();
   }
 
-  static open(target: Target): Promise<Connection> {
-    const { hostname, port } = new URL(target.url);
-    return new Promise((resolve, reject) => {
-      const socket = connect({ host: hostname, port: Number(port) });
-      socket.once('error', reject);
-      socket.once('connect', () => resolve(new Connection(socket)));
-    });
+  static async open(target: Target): Promise<Connection> {
+    const connection = new Connection(target);
+    await once(connection.#socket, 'connect');
+    return connection;
   }
 
-  /** Calls `done` with the status of the answer; with 0 when the connection was lost. */
+  /** Calls `done` with the status of the answer; with 0 when the connection was lost meanwhile. */
   send(request: Buffer, done: (status: number) => void): void {
+    if (this.#socket.destroyed) this.#socket = this.#connect();
     this.#done = done;
-    if (this.#failed || this.#socket.destroyed) this.#finish(0);
-    else this.#socket.write(request);
+    this.#socket.write(request);
   }
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  #connect(): Socket {
+    this.#text = '';
+    const { hostname, port } = new URL(this.#target.url);
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    socket.on('data', (chunk) => this.#read(chunk));
+    // What became of it is told by `close`, which follows.
+    socket.on('error', () => {});
+    socket.on('close', () => this.#finish(0));
+    return socket;
   }
 
   #read(chunk: Buffer): void {

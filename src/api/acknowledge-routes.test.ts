@@ -68,7 +68,7 @@ test('a link that is unknown, has run out, or is about something that is over, s
     assert.doesNotMatch((await look()).body, /<button/);
   }
   assert.equal((await look('nonsense')).statusCode, 404);
-  assert.equal((await look('x'.repeat(300))).statusCode, 414);
+  assert.equal((await look('x'.repeat(300))).statusCode, 404);
   assert.deepEqual(f.commands, []);
 });
 

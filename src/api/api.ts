@@ -26,7 +26,7 @@ import { type HookOptions, hookRoutes } from './hook-routes.ts';
 import { incidentRoutes } from './incident-routes.ts';
 import { onCallRoutes } from './on-call-routes.ts';
 import type { ApiPorts } from './ports.ts';
-import { installErrorHandling } from './problem.ts';
+import { answerUnreadable, commonHeaders, installErrorHandling, sendEarlyProblem } from './problem.ts';
 import { readRoutes } from './read-routes.ts';
 import { recordRoutes } from './record-routes.ts';
 import { actorOfSession } from './session/session.ts';
@@ -83,6 +83,8 @@ export async function createApi(ports: ApiPorts, options: ApiOptions): Promise<A
     forceCloseConnections: 'idle',
     http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: timeoutCheckMs },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 256 },
+    clientErrorHandler: answerUnreadable,
+    frameworkErrors: (error, request, reply) => sendEarlyProblem(error, request as never, reply as never),
     requestIdHeader: false,
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
@@ -174,15 +176,7 @@ interface Validator {
 
 function installHeaders(app: Api): void {
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers({
-      'x-request-id': request.id,
-      'x-content-type-options': 'nosniff',
-      'x-frame-options': 'DENY',
-      'referrer-policy': 'no-referrer',
-      'cross-origin-resource-policy': 'same-origin',
-      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-      'cache-control': 'no-store',
-    });
+    reply.headers(commonHeaders(request.id));
   });
 }
 

@@ -1,4 +1,7 @@
 /** Errors on their way out: every one becomes a problem+json with a stable code, and none tells a secret or a stack. */
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { isConnectionError, unavailable } from '../database/open.ts';
 import { CatalystError, messageOf } from '../errors.ts';
@@ -8,13 +11,26 @@ import type { ProblemView } from './views.ts';
 
 export const problemType = 'application/problem+json; charset=utf-8';
 
+/** Headers of every answer, whatever it is about. */
+export function commonHeaders(requestId: string): Record<string, string> {
+  return {
+    'x-request-id': requestId,
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'referrer-policy': 'no-referrer',
+    'cross-origin-resource-policy': 'same-origin',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'cache-control': 'no-store',
+  };
+}
+
 /** Seconds a caller may wait before it tries again what was Unavailable. */
 const retryAfterSeconds = 5;
 
-export function problemOf(
-  error: CatalystError,
-  request: Pick<FastifyRequest, 'url' | 'id' | 'routeOptions'>,
-): ProblemView {
+/** As much of a request as may be said; without `routeOptions` it has no route. */
+type Asked = Pick<FastifyRequest, 'url' | 'id'> & Partial<Pick<FastifyRequest, 'routeOptions'>>;
+
+export function problemOf(error: CatalystError, request: Asked): ProblemView {
   return {
     type: `urn:catalyst-sre:error:${error.code}`,
     title: error.code.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' '),
@@ -29,8 +45,8 @@ export function problemOf(
 }
 
 /** Without the query: it may hold what somebody put there by mistake. */
-function pathOf({ url, routeOptions }: Pick<FastifyRequest, 'url' | 'routeOptions'>): string {
-  if (routeOptions.config?.secretPath) return routeOptions.url ?? '/';
+function pathOf({ url, routeOptions }: Asked): string {
+  if (routeOptions?.config?.secretPath) return routeOptions.url ?? '/';
   return url.split('?', 1)[0] ?? '/';
 }
 
@@ -54,6 +70,10 @@ export function toCatalystError(error: unknown): CatalystError {
       cause: error,
       hint: 'For alerts set max_alerts in the Alertmanager receiver, or raise limits.deliveryBytes.',
     });
+  if (code === 'FST_ERR_BAD_URL')
+    return new CatalystError('BadRequest', 'The path is not valid percent-encoding.', { cause: error });
+  if (code === 'FST_ERR_MAX_PARAM_LENGTH')
+    return new CatalystError('NotFound', 'A name in the path is longer than any name is.', { cause: error });
   if (code === 'FST_ERR_HANDLER_TIMEOUT')
     return new CatalystError('Unavailable', 'The answer took too long and was given up.', { cause: error });
   if (
@@ -91,6 +111,53 @@ export function sendProblem(error: CatalystError, request: FastifyRequest, reply
   if (error.status === 503) reply.header('retry-after', String(retryAfterSeconds));
   if (error.status === 401) reply.header('www-authenticate', 'Bearer realm="catalyst-sre"');
   return reply.code(error.status).type(problemType).send(problemOf(error, request));
+}
+
+/** For what is wrong before a route is found: no hook has seen the request, and nobody knows whether its path is secret. */
+export function sendEarlyProblem(thrown: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = problemOf(toCatalystError(thrown), { id: request.id, url: '*' });
+  return reply.code(problem.status).headers(commonHeaders(request.id)).type(problemType).send(problem);
+}
+
+/**
+ * Answers what is no HTTP, or did not arrive whole in its time, on the connection itself, and closes it.
+ *
+ * A connection on which nothing was said, as browsers and load balancers open them in advance, is closed in silence: an
+ * answer would be taken for that to a request which is on its way at this moment, and which a client whose connection was
+ * closed sends again by itself. And what came too late is told to try again, since Alertmanager does so after a 5xx only.
+ */
+export function answerUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  if (socket.bytesRead === 0 || !socket.writable) return void socket.destroy();
+  const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const requestId = randomUUID();
+  const problem = problemOf(late ? cameTooLate() : unreadable(error), { id: requestId, url: '*' });
+  const body = JSON.stringify(problem);
+  const headers = {
+    ...commonHeaders(requestId),
+    ...(late ? { 'retry-after': String(retryAfterSeconds) } : {}),
+    'content-type': problemType,
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\n${lines.join('')}\r\n${body}`, () =>
+    socket.destroy(),
+  );
+}
+
+function cameTooLate(): CatalystError {
+  return new CatalystError('Unavailable', 'The request did not arrive whole in the time there is for it.', {
+    hint: 'Send it again; a delivery that is large goes faster in smaller groups.',
+  });
+}
+
+function unreadable(error: { code?: string }): CatalystError {
+  if (error.code === 'HPE_HEADER_OVERFLOW')
+    return new CatalystError('BadRequest', 'The headers are larger than 16 KiB.', { cause: error });
+  return new CatalystError('BadRequest', 'This is not HTTP/1.1.', {
+    cause: error,
+    hint: 'If you meant HTTPS: TLS ends at the proxy in front, not here.',
+  });
 }
 
 export function installErrorHandling(app: FastifyInstance, log: Log): void {
