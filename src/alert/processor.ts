@@ -147,13 +147,13 @@ async function processBatch(tx: Tx, pending: readonly PendingDelivery[], options
   return result;
 }
 
-/** The alerts that can be read are acted on even where others in the same delivery cannot; the delivery is still shown as a dead letter. */
 /** A delivery that belongs to an Organization says whose its alerts are; of the Sovereign's, the labels say it. */
 function ownedBy(delivery: PendingDelivery, report: AlertReport, { organizationOf }: ProcessOptions): PendingDelivery {
   const organization = delivery.organization ?? organizationOf?.(report.labels);
   return organization === delivery.organization ? delivery : { ...delivery, organization };
 }
 
+/** The alerts that can be read are acted on even where others in the same delivery cannot; the delivery is still shown as a dead letter. */
 function outcomeOf(
   id: number,
   problems: readonly string[],

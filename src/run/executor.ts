@@ -19,6 +19,7 @@ import type {
   Json,
   TargetObservation,
 } from '../integrations/contract.ts';
+import { afterAsking } from './asking-decision.ts';
 import {
   apply,
   type Entry,
@@ -32,10 +33,11 @@ import {
 } from './journal.ts';
 import { type PreparePorts, prepare, sayingOf, witness } from './prepare.ts';
 import type { Reason } from './reasons.ts';
-import { askAgainAfter, type Move, maxAsks, nextMove } from './run-decision.ts';
+import { type Move, nextMove } from './run-decision.ts';
 import { type RunInHand, scopeOf } from './run-in-hand.ts';
 import { afterFailure, isCertain, timeoutError } from './step-failure-decision.ts';
 import { classifyTarget } from './target-decision.ts';
+import { afterLook } from './verification-decision.ts';
 
 /** What is committed together with an entry. */
 export interface Attachment {
@@ -297,10 +299,7 @@ class Executor {
     return this.#append('StepFailed', messageOf(error), data);
   }
 
-  /**
-   * Finds out what became of an intended effect. "No" is believed of an action that must not be carried out twice only when
-   * the step's own limit has passed since it was intended: a request whose sender was killed goes on without it.
-   */
+  /** Finds out what became of an intended effect. */
   async #ask(phase: Phase, index: number): Promise<number | undefined> {
     const state = stepOf(this.#run.state, phase, index);
     const { intent } = state;
@@ -308,63 +307,28 @@ class Executor {
     if (!intent || call.kind === 'missing')
       return this.#unknown(phase, index, 'The action is not known to this version.');
     const { action, step } = call;
+    const context = this.#effectContext(intent.key, AbortSignal.timeout(readLimit));
     let answer: Happened;
-    let asked = true;
+    let answered = true;
     try {
-      answer = await action.happened(
-        this.#effectContext(intent.key, AbortSignal.timeout(readLimit)),
-        intent.input,
-        intent.before,
-      );
+      answer = await action.happened(context, intent.input, intent.before);
     } catch (error) {
       this.#ports.signal.throwIfAborted();
-      asked = false;
+      answered = false;
       answer = { answer: 'unknown', sentence: messageOf(error) };
     }
-    if (answer.answer === 'yes') {
-      const data = { phase, index, result: answer.result ?? null, target: answer.target ?? null, readings: [] };
-      return this.#append('StepSucceeded', `It had taken effect: ${answer.sentence}`, data);
-    }
     const repeatable = action.idempotentFor?.(intent.input) ?? action.idempotent;
-    if (answer.answer === 'no') {
-      const underWayUntil = repeatable ? 0 : (state.intendedAt ?? 0) + step.timeout;
-      if (this.#now() < underWayUntil) {
-        this.#ports.note(`It has not taken effect yet, and may still be under way: ${answer.sentence}`);
-        return Math.min(this.#now() + askAgainAfter, underWayUntil);
-      }
-      // After a crash the same attempt is made; after an attempt that failed by itself, the next one, if there is one.
-      const outOfTries = state.status === 'Uncertain' && state.attempt >= step.attempts;
-      if (outOfTries)
-        return this.#fail(phase, index, state.reason ?? 'ActionFailed', `It had no effect: ${answer.sentence}`);
-      return this.#append('StepAsked', `It had not taken effect: ${answer.sentence}`, {
-        phase,
-        index,
-        answer: 'no',
-        repeat: true,
-      });
+    const asked = afterAsking(step, { phase, index }, state, { now: this.#now(), answer, answered, repeatable });
+    switch (asked.so) {
+      case 'Write':
+        await this.#write(asked.entry);
+        return asked.wakeAt;
+      case 'Wait':
+        this.#ports.note(asked.sentence);
+        return asked.until;
+      case 'Unknown':
+        return this.#unknown(phase, index, asked.sentence);
     }
-    return this.#stillUnknown(phase, index, repeatable, state.asked, asked, answer.sentence);
-  }
-
-  async #stillUnknown(
-    phase: Phase,
-    index: number,
-    repeatable: boolean,
-    before: number,
-    answered: boolean,
-    sentence: string,
-  ): Promise<number | undefined> {
-    const last = answered || before + 1 >= maxAsks;
-    if (last && !repeatable) return this.#unknown(phase, index, sentence);
-    // Carrying out an idempotent action once more does no harm, whatever happened.
-    if (last && before + 1 >= maxAsks * 2) return this.#unknown(phase, index, sentence);
-    await this.#append('StepAsked', `Whether it took effect is not known: ${sentence}`, {
-      phase,
-      index,
-      answer: 'unknown',
-      repeat: last,
-    });
-    return last ? undefined : this.#now() + askAgainAfter;
   }
 
   #unknown(phase: Phase, index: number, sentence: string): Promise<undefined> {
@@ -389,67 +353,17 @@ class Executor {
 
   async #observe(index: number): Promise<number | undefined> {
     const step = this.#step(index, 'verify');
-    const saying = sayingOf(step);
-    const state = stepOf(this.#run.state, 'steps', index);
     // A target that cannot be seen now decides nothing: the check goes on until its own limit.
     if ((await this.#lookAtTarget()).verdict === 'Stopped') return undefined;
-    const context = this.#context(readLimit);
-    const evidence = await witness(step.check, this.#scope(), this.#ports.world.reader(context));
+    const evidence = await witness(step.check, this.#scope(), this.#ports.world.reader(this.#context(readLimit)));
     const now = this.#now();
-    await this.#breakAfterGap(index, step.every, now);
-    const holds = evidence.error === undefined && evidence.value === true;
-    if (holds && state.holdingSince === undefined)
-      await this.#append('VerifyHolds', `${saying} holds.`, { index, readings: evidence.readings });
-    if (!holds && state.holdingSince !== undefined) {
-      await this.#append('VerifyBroke', evidence.error ?? `${saying} does not hold any more.`, {
-        index,
-        readings: evidence.readings,
-      });
-    }
-    const since = state.holdingSince;
-    if (holds && since !== undefined && now - since >= step.for) {
-      const sentence = step.for > 0 ? `${saying} has held for ${step.for / 1000}s.` : `${saying} holds.`;
-      return this.#append('StepSucceeded', sentence, {
-        phase: 'steps',
-        index,
-        result: null,
-        target: null,
-        readings: evidence.readings,
-      });
-    }
-    const deadline = state.deadline ?? now;
-    if (now >= deadline) {
-      const sentence =
-        evidence.error ??
-        `${saying} did not hold${step.for > 0 ? ` for ${step.for / 1000}s` : ''} within ${step.within / 1000}s.`;
-      return this.#append('StepFailed', sentence, {
-        phase: 'steps',
-        index,
-        reason: 'VerificationFailed',
-        certain: true,
-        retryAt: null,
-        readings: evidence.readings,
-      });
-    }
-    this.#ports.lastObserved = now;
-    this.#ports.note(holds ? `${saying} holds.` : (evidence.error ?? `${saying} does not hold yet.`));
-    const next = onGrid(now + step.every, step.every);
-    const nextLook = since === undefined ? next : Math.min(next, since + step.for);
-    return Math.min(nextLook, deadline);
-  }
-
-  /** "Held without a break" cannot be said of a time in which nobody looked: the watch starts anew. */
-  async #breakAfterGap(index: number, every: number, now: number): Promise<void> {
     const state = stepOf(this.#run.state, 'steps', index);
-    const { lastObserved } = this.#ports;
-    // Twice the interval and five seconds: a busy machine may look late once.
-    if (state.holdingSince === undefined || lastObserved === undefined || now - lastObserved <= every * 2 + 5_000)
-      return;
-    await this.#append(
-      'VerifyBroke',
-      `Nobody looked for ${Math.round((now - lastObserved) / 1000)}s; the watch starts anew.`,
-      { index, readings: [] },
-    );
+    const { entries, again } = afterLook(step, index, state, { now, evidence, lastObserved: this.#ports.lastObserved });
+    for (const entry of entries) await this.#write(entry);
+    if (!again) return undefined;
+    this.#ports.lastObserved = now;
+    this.#ports.note(again.sentence);
+    return again.at;
   }
 
   /** Ends the run when someone else has touched the target since. */
@@ -562,7 +476,10 @@ class Executor {
     attachment?: Attachment,
   ): Promise<undefined> {
     // The three fields belong together by their types; TypeScript cannot see it through the generic kind.
-    const entry = { at: this.#now(), kind, sentence, data } as unknown as Entry;
+    return this.#write({ at: this.#now(), kind, sentence, data } as unknown as Entry, attachment);
+  }
+
+  async #write(entry: Entry, attachment?: Attachment): Promise<undefined> {
     if (this.#lost) throw this.#lost;
     const committed = this.#ports.append(entry, attachment).catch((error: unknown) => {
       this.#lost ??= new JournalLost(error);
@@ -620,15 +537,6 @@ class JournalLost extends Error {
   constructor(cause: unknown) {
     super('The journal could not be written.', { cause });
   }
-}
-
-/**
- * Puts a moment off to the next point that a second, or a tenth of a shorter interval, divides: runs that look at the same
- * pace then look together, and are claimed and handed back together.
- */
-function onGrid(moment: number, every: number): number {
-  const grid = Math.max(1, Math.min(1_000, every / 10));
-  return Math.ceil(moment / grid) * grid;
 }
 
 function planSentence(prepared: EntryOf<'Prepared'>['data']): string {

@@ -31,14 +31,6 @@ export interface Wish {
   cancelRequestedBy?: string;
 }
 
-/**
- * How often the world is asked about one uncertain step before the run stops as Unknown. Three: a system that restarts
- * may fail to answer once or twice, and a person has to look soon in any case.
- */
-export const maxAsks = 3;
-/** Wait between two such questions, ms. */
-export const askAgainAfter = 5_000;
-
 export function nextMove(runbook: CompiledRunbook, state: RunState, now: number, wish: Wish = {}): Move {
   if (state.ended) return { do: 'sleep', until: Number.POSITIVE_INFINITY };
   const uncertain = findUncertain(state);
