@@ -47,7 +47,8 @@ describeReal('benchmarks still run', [findAlertmanager, findPostgres], () => {
   });
 
   test('from webhook to first action', async () => {
-    const { rows } = await benchFirstAction({ rates: [20], warmUpSeconds: 0.5, seconds: 1, databases: ['PostgreSQL'] });
+    const cases = [{ database: 'PostgreSQL', rate: 20, incidents: 100 }] as const;
+    const { rows } = await benchFirstAction({ cases, warmUpSeconds: 0.5, seconds: 1 });
     assert.equal(rows.length, 1);
     assert.ok(!rows.flat().includes('n/a'), JSON.stringify(rows));
   });

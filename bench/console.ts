@@ -4,7 +4,6 @@
  */
 import { sql } from 'kysely';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { appendRecord } from '../src/audit/record-store.ts';
 import { openDatabase } from '../src/database/open.ts';
 import { startChromium } from '../testbed/chromium.ts';
 import { figure, median, percentile } from './support/figures.ts';
@@ -33,8 +32,8 @@ export async function benchConsole(
   const product = await startProduct({ database: 'PostgreSQL' });
   const browser = await startChromium();
   try {
+    await seedHistory(product, { incidents, steps: incidents });
     const { db, close } = await openDatabase({ kind: 'postgres', url: product.databaseUrl ?? '', poolSize: 2 });
-    await seedHistory(db, { incidents, steps: incidents, append: appendRecord });
     const journal = 'r00000000';
     await sql`INSERT INTO run_entry (run_id, seq, at, kind, data) SELECT ${journal}, n, now(), 'Held',
       json_build_object('sentence', 'Line ' || n) FROM generate_series(2, ${entries}::int) n`.execute(db);

@@ -3,15 +3,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { webhookBody } from './support/alerts.ts';
 import { openLoop, postRequest } from './support/client.ts';
 import { figure, percentile } from './support/figures.ts';
+import { seedHistory } from './support/history.ts';
 import { type DatabaseKind, databases, type Product, startProduct } from './support/product.ts';
 import { runAsProgram, type Section } from './support/report.ts';
 import { actingRunbooks, kinds, triggering } from './support/runbooks.ts';
 import { startWorld } from './support/world.ts';
 
 interface FirstActionSettings {
-  databases: readonly DatabaseKind[];
-  /** Alerts a second, each in a delivery of its own; each rate on a product of its own. */
-  rates: readonly number[];
+  /** Each on a product of its own. */
+  cases: readonly {
+    database: DatabaseKind;
+    /** Alerts a second, each in a delivery of its own. */
+    rate: number;
+    /** Incidents the product has behind it, each with an alert, a run of three steps and its record. */
+    incidents?: number;
+  }[];
   warmUpSeconds: number;
   seconds: number;
 }
@@ -19,14 +25,16 @@ interface FirstActionSettings {
 /** How long the last actions may take to arrive. */
 const arrivalLimitMs = 60_000;
 
+const allCases: FirstActionSettings['cases'] = [
+  ...databases.flatMap((database) => [10, 50].map((rate) => ({ database, rate }))),
+  { database: 'PostgreSQL', rate: 50, incidents: 100_000 },
+];
+
 export async function benchFirstAction(
-  settings: FirstActionSettings = { databases, rates: [10, 50], warmUpSeconds: 5, seconds: 10 },
+  { cases, warmUpSeconds, seconds }: FirstActionSettings = { cases: allCases, warmUpSeconds: 5, seconds: 10 },
 ): Promise<Section> {
-  const { rates, warmUpSeconds, seconds } = settings;
   const rows: string[][] = [];
-  for (const { database, rate } of settings.databases.flatMap((database) =>
-    rates.map((rate) => ({ database, rate })),
-  )) {
+  for (const { database, rate, incidents = 0 } of cases) {
     const world = await startWorld();
     const product = await startProduct({
       database,
@@ -34,6 +42,7 @@ export async function benchFirstAction(
       integrations: world.integrations,
     });
     try {
+      if (incidents > 0) await seedHistory(product, { incidents, steps: 3 * incidents });
       const warmUp = Math.round(rate * warmUpSeconds);
       const total = Math.round(rate * (warmUpSeconds + seconds));
       const requests = Array.from({ length: total }, (_, n) =>
@@ -59,6 +68,7 @@ export async function benchFirstAction(
       rows.push([
         `Catalyst SRE, ${database}`,
         figure(rate),
+        incidents > 0 ? figure(incidents) : 'none',
         ...[0.5, 0.99, 1].map((share) => figure(percentile(times, share), 'ms')),
       ]);
     } finally {
@@ -68,7 +78,7 @@ export async function benchFirstAction(
   }
   return {
     name: 'first-action',
-    columns: ['From webhook to first action', 'Alerts/s', 'p50', 'p99', 'Longest'],
+    columns: ['From webhook to first action', 'Alerts/s', 'Incidents before', 'p50', 'p99', 'Longest'],
     rows,
     notes: [
       `New alerts, at that rate for ${seconds} s, after ${warmUpSeconds} s of the same that have been worked through; ${kinds} runbooks in the mode Automatic. Target: p99 below 100 ms at 50 a second.`,

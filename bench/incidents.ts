@@ -4,8 +4,6 @@
  */
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { appendRecord } from '../src/audit/record-store.ts';
-import { openDatabase } from '../src/database/open.ts';
 import { getRequest, openLoop } from './support/client.ts';
 import { figure, percentile } from './support/figures.ts';
 import { seedHistory } from './support/history.ts';
@@ -42,11 +40,9 @@ export async function benchIncidents(settings: IncidentsSettings = full): Promis
   const { incidents, steps, rate, seconds, warmUp, alone, tabs, notes } = settings;
   const product = await startProduct({ database: 'PostgreSQL' });
   try {
-    const { db, close } = await openDatabase({ kind: 'postgres', url: product.databaseUrl ?? '', poolSize: 2 });
     const started = performance.now();
-    const entries = await seedHistory(db, { incidents, steps, append: appendRecord });
+    const entries = await seedHistory(product, { incidents, steps });
     const filledIn = (performance.now() - started) / 1000;
-    await close();
     const rows: string[][] = [];
     const kinds = reads.map(([name, path]) => ({
       name,

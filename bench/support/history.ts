@@ -1,20 +1,18 @@
 /** A database as it looks after years: rows that the product itself could have written, put in with a few statements. */
 import { sql } from 'kysely';
-import type { RecordEntry } from '../../src/audit/record.ts';
-import type { Database, Tx } from '../../src/database/tables.ts';
+import { appendRecord } from '../../src/audit/record-store.ts';
+import { openDatabase } from '../../src/database/open.ts';
+import type { Product } from './product.ts';
 
 /** Entries appended in one transaction. */
 const batch = 5_000;
 
-/** @returns entries of the record */
+/** Fills the PostgreSQL of a product that runs. @returns entries of the record */
 export async function seedHistory(
-  db: Database,
-  {
-    incidents,
-    steps,
-    append,
-  }: { incidents: number; steps: number; append(tx: Tx, entries: readonly RecordEntry[]): Promise<void> },
+  { databaseUrl = '' }: Pick<Product, 'databaseUrl'>,
+  { incidents, steps }: { incidents: number; steps: number },
 ): Promise<number> {
+  const { db, close } = await openDatabase({ kind: 'postgres', url: databaseUrl, poolSize: 2 });
   const each = Math.max(1, Math.round(steps / incidents));
   // The newest is the last: one each minute up to now. One in fifty is open, acknowledged, and asked about by nobody.
   await sql`
@@ -65,9 +63,10 @@ export async function seedHistory(
         { ...base, at: at + 1_200_000, kind: 'incident.resolved' as const, sentence: 'It was resolved.' },
       ];
     }).flat();
-    await db.transaction().execute((tx) => append(tx, entries));
+    await db.transaction().execute((tx) => appendRecord(tx, entries));
   }
   // As autovacuum would have done over the years.
   await sql`VACUUM ANALYZE`.execute(db);
+  await close();
   return incidents * entriesEach;
 }
