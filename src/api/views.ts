@@ -428,7 +428,7 @@ export const Problem = Type.Object(
     code: text('Stable code; see docs/reference/errors.md.'),
     detail: text('What is wrong, as a sentence.'),
     hint: maybe(text('What can be done about it.')),
-    instance: text('Path of the request.'),
+    instance: text('Path of the request; * for what could not be read as one.'),
     requestId: text('Id to look for in the log.'),
     details: maybe(json('Facts about the failure, such as the reason of a guard.')),
   },

@@ -600,7 +600,7 @@ export type Problem = {
   "detail": string;
   /** What can be done about it. */
   "hint"?: string;
-  /** Path of the request. */
+  /** Path of the request; * for what could not be read as one. */
   "instance": string;
   /** Id to look for in the log. */
   "requestId": string;
