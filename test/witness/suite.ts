@@ -141,9 +141,9 @@ export function conforms(name: string, store: () => Promise<Store>, options: Sto
     const { lease } = await direct.read(group, patient());
     assert.ok(lease?.nonce === first.nonce || lease?.nonce === second.nonce);
     const again = await behind.compareAndSet(group, first, second, patient());
-    if (lease?.nonce === second.nonce)
-      assert.ok(again.result === 'conflict' && again.current?.nonce === second.nonce, 'its own write, recognised');
-    else assert.equal(again.result, 'applied');
+    // A store on a busy machine may apply the first write after we looked: a conflict then, too, and with nobody but ourselves.
+    if (again.result === 'applied') assert.equal(lease?.nonce, first.nonce);
+    else assert.ok(again.result === 'conflict' && again.current?.nonce === second.nonce, 'its own write, recognised');
     await cable.close();
     // Unreachable is an error too, for reads and for writes.
     await assert.rejects(behind.read(group, patient()));
