@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Exporter } from '../catalog/kinds/exporter.ts';
 import type { SourceText } from '../catalog/lint.ts';
+import { byPlace } from '../catalog/order.ts';
 import type { Problem } from '../catalog/resource.ts';
 import type { LintReport, RenderOptions, RenderReport, SloExplanation, TestReport } from '../cli/registry.ts';
 import { CatalystError } from '../errors.ts';
@@ -51,11 +52,9 @@ async function read(paths: readonly string[]): Promise<Read> {
     ...documents.problems,
     ...configurations.flatMap(({ text, origin }) => lintAlertmanager(String(text), origin, alerts)),
   ];
-  problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || a.column - b.column);
+  problems.sort(byPlace);
   return { documents, problems, files: new Set(own.map(({ origin }) => origin.file)) };
 }
-
-const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
 /** What the handbook knows of exporters, for the page about instrumentation. */
 export async function handbookExporters(): Promise<readonly Exporter[]> {

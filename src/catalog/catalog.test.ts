@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { VirtualClock } from '../clock.ts';
 import { createCatalog } from './catalog.ts';
 import { compile, load, saidSource, startedCatalog, summary } from './catalog-fixture.ts';
-import { byCodeUnits, fileProblem, precedences, sourceProblem } from './source.ts';
+import { byText } from './order.ts';
+import { fileProblem, precedences, sourceProblem } from './source.ts';
 
 const clock = new VirtualClock(Date.UTC(2026, 0, 5, 12));
 
@@ -345,7 +346,7 @@ test('any sequence of snapshots gives the catalog of the final good versions', a
       // The oracle knows versions by source, file and name, and nothing else.
       const good: Map<string, Map<string, string>>[] = [new Map(), new Map(), new Map()];
       for (const { source, files: said, backwards } of snapshots) {
-        const entries = Object.entries(said).toSorted(([a], [b]) => byCodeUnits(a, b));
+        const entries = Object.entries(said).toSorted(([a], [b]) => byText(a, b));
         if (backwards) entries.reverse();
         lived[source]?.say(
           Object.fromEntries(

@@ -5,8 +5,9 @@
 import { messageOf } from '../errors.ts';
 import type { CompiledRunbook } from './compiled-runbook.ts';
 import { type Runbook, runbookKind } from './kinds/runbook.ts';
+import { byText } from './order.ts';
 import type { Problem, Resource } from './resource.ts';
-import { byCodeUnits, fileProblem, type SourceDocument, type SourceSnapshot, type Verdicts } from './source.ts';
+import { fileProblem, type SourceDocument, type SourceSnapshot, type Verdicts } from './source.ts';
 
 /** Reads the documents of one file. */
 export type Load = (
@@ -66,7 +67,7 @@ export function takeSnapshot(
   ports: { load: Load; compile: Compile; now: number },
 ): SourceState {
   const files = new Map<string, FileState>();
-  for (const document of [...snapshot.documents].sort((a, b) => byCodeUnits(a.file, b.file))) {
+  for (const document of [...snapshot.documents].sort((a, b) => byText(a.file, b.file))) {
     const before = previous.files.get(document.file);
     const same = before?.document !== undefined && sameDocument(before.document, document);
     files.set(document.file, same ? before : takeDocument(before, document, source, ports));

@@ -6,6 +6,7 @@ import { compileRecognition } from './incident-type-compile.ts';
 import type { IncidentType } from './kinds/incident-type.ts';
 import type { Runbook } from './kinds/runbook.ts';
 import type { RunbookTest } from './kinds/runbook-test.ts';
+import { byPlace } from './order.ts';
 import type { Positions } from './positions.ts';
 import type { Problem, Resource } from './resource.ts';
 import { compileRunbook } from './runbook-compile.ts';
@@ -51,12 +52,8 @@ export function lintTexts(texts: readonly SourceText[], language: Language): Lin
         });
     }
   }
-  linted.problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || a.column - b.column);
+  linted.problems.sort(byPlace);
   return linted;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function lintOne(resource: Resource, positions: Positions, language: Language, linted: Linted): void {

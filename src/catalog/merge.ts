@@ -3,8 +3,8 @@ import type { CompiledRunbook } from './compiled-runbook.ts';
 import { type IncidentType, incidentTypeKind } from './kinds/incident-type.ts';
 import { runbookKind } from './kinds/runbook.ts';
 import { keyOf, problemOf, type Served, type SourceState } from './last-good.ts';
+import { byPlace, byText } from './order.ts';
 import type { Kind, Problem, Resource } from './resource.ts';
-import { byCodeUnits } from './source.ts';
 
 export interface RankedSource {
   precedence: number;
@@ -100,7 +100,9 @@ function ownerOf({ resource }: Served): string | undefined {
 
 /** The documents of a source without the second ones of a name, and problems that name those. */
 function uniqueOf(state: SourceState): { served: Served[]; doubles: Problem[] } {
-  const everything = [...state.files.values()].flatMap((file) => [...file.served.values()]).sort(byPlace);
+  const everything = [...state.files.values()]
+    .flatMap((file) => [...file.served.values()])
+    .sort((a, b) => byPlace(a.resource.provenance, b.resource.provenance));
   const first = new Map<string, Served>();
   const doubles: Problem[] = [];
   for (const served of everything) {
@@ -146,21 +148,10 @@ function problemsOf(ranked: readonly { state: SourceState; doubles: readonly Pro
   return all.sort(byProblem);
 }
 
-function byPlace({ resource: { provenance: a } }: Served, { resource: { provenance: b } }: Served): number {
-  return byCodeUnits(a.file, b.file) || a.line - b.line;
-}
-
 function byNameAndOwner(a: Served, b: Served): number {
-  return byCodeUnits(keyOf(a.resource), keyOf(b.resource)) || byCodeUnits(ownerOf(a) ?? '', ownerOf(b) ?? '');
+  return byText(keyOf(a.resource), keyOf(b.resource)) || byText(ownerOf(a) ?? '', ownerOf(b) ?? '');
 }
 
 function byProblem(a: Problem, b: Problem): number {
-  return (
-    byCodeUnits(a.source, b.source) ||
-    byCodeUnits(a.file, b.file) ||
-    a.line - b.line ||
-    a.column - b.column ||
-    byCodeUnits(a.rule, b.rule) ||
-    byCodeUnits(a.sentence, b.sentence)
-  );
+  return byText(a.source, b.source) || byPlace(a, b) || byText(a.rule, b.rule) || byText(a.sentence, b.sentence);
 }

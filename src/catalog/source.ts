@@ -1,4 +1,5 @@
 /** Where documents come from: the port that folders, Git repositories and the cluster implement. */
+import { byText } from './order.ts';
 import type { Problem } from './resource.ts';
 
 /** One document file as a source holds it. A file may hold several documents. */
@@ -77,16 +78,10 @@ export function sameSnapshot(a: SourceSnapshot | undefined, b: SourceSnapshot): 
 }
 
 function canonical({ revision, documents, problems }: SourceSnapshot): string {
-  const files = [...documents].sort((a, b) => byCodeUnits(a.file, b.file));
+  const files = [...documents].sort((a, b) => byText(a.file, b.file));
   return JSON.stringify([
     revision,
     files.map((document) => [document.file, document.revision, document.organization, document.text]),
     problems.map((problem) => [problem.rule, problem.file, problem.sentence]).sort(),
   ]);
-}
-
-/** The same order on every machine, whatever its locale. */
-export function byCodeUnits(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

@@ -339,6 +339,7 @@ export function newIncident(
   now: number,
 ): Incident {
   return {
+    ...startingAnew(match.severity, now, calendar),
     id: newId(now),
     organization,
     type: match.type,
@@ -349,21 +350,6 @@ export function newIncident(
     openedAt: now,
     acknowledgedAt: undefined,
     acknowledgedBy: undefined,
-    mitigatedAt: undefined,
-    resolvedAt: undefined,
-    resolvedBy: undefined,
-    resolvedHow: undefined,
-    resolution: undefined,
-    clockFrom: now,
-    respondBy: respondBy(match.severity, now, calendar),
-    escalatedAt: undefined,
-    escalateAt: now,
-    escalationStep: 0,
-    steppedAt: undefined,
-    checkAt: now + recheckAfter,
-    checkOutcome: undefined,
-    checkSentence: undefined,
-    clearSince: undefined,
     mergedInto: undefined,
     splitFrom: undefined,
     causedBy: undefined,
@@ -376,17 +362,25 @@ export function newIncident(
 export function reopen(incident: Incident, now: number, calendar: BusinessCalendarSpec): Incident {
   return {
     ...incident,
+    ...startingAnew(incident.severity, now, calendar),
     state: unsettledState(incident),
+    // Who has acknowledged it is on it still.
+    escalateAt: incident.acknowledgedAt === undefined ? now : undefined,
+  };
+}
+
+/** What an incident is before anything was done about it: unresolved, unanswered, and to be looked at. */
+function startingAnew(severity: Severity, now: number, calendar: BusinessCalendarSpec) {
+  return {
     mitigatedAt: undefined,
     resolvedAt: undefined,
     resolvedBy: undefined,
     resolvedHow: undefined,
     resolution: undefined,
     clockFrom: now,
-    respondBy: respondBy(incident.severity, now, calendar),
+    respondBy: respondBy(severity, now, calendar),
     escalatedAt: undefined,
-    // Who has acknowledged it is on it still.
-    escalateAt: incident.acknowledgedAt === undefined ? now : undefined,
+    escalateAt: now,
     escalationStep: 0,
     steppedAt: undefined,
     checkAt: now + recheckAfter,

@@ -3,9 +3,10 @@
  * to be told directly.
  */
 
+import { byText } from '../catalog/order.ts';
 import { writeYaml } from '../catalog/yaml-writer.ts';
 import { declaredAlerts } from './answer-lint.ts';
-import { byText, type SloDocuments } from './documents.ts';
+import type { SloDocuments } from './documents.ts';
 import { generatedBy, type RenderedText } from './prometheus-files.ts';
 
 /** Where the alerts go. */

@@ -6,6 +6,7 @@ import type { IncidentType } from '../catalog/kinds/incident-type.ts';
 import type { Runbook } from '../catalog/kinds/runbook.ts';
 import { type ServiceLevelObjective, serviceLevelObjectiveKind } from '../catalog/kinds/service-level-objective.ts';
 import type { SourceText } from '../catalog/lint.ts';
+import { byText } from '../catalog/order.ts';
 import { onLine, type Positions } from '../catalog/positions.ts';
 import type { Problem, Resource } from '../catalog/resource.ts';
 import type { Report } from '../catalog/runbook-lint.ts';
@@ -97,8 +98,4 @@ function reportOn(resource: Resource, positions: Positions, problems: Problem[])
       resource: `${resource.kind}/${resource.metadata.name}`,
     });
   };
-}
-
-export function byText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 /** What becomes one rule file. */
 import type { AlertRule } from '../catalog/kinds/alert-rule.ts';
-import { byText, type SloDocuments } from './documents.ts';
+import { byText } from '../catalog/order.ts';
+import type { SloDocuments } from './documents.ts';
 import { alertGroup, type RuleGroup, sloGroups } from './rules.ts';
 import type { Slo } from './slo.ts';
 
