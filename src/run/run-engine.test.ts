@@ -59,7 +59,7 @@ function engineOf(world: PocketWorld, runbook: CompiledRunbook, more: Partial<En
       alone: false,
       ...more,
     },
-    { pollEvery: 20, claimFor: 3_000 },
+    { concurrency: 64, pollEvery: 20, claimFor: 3_000 },
   );
   engines.push(engine);
   const reaches = (runId: string, until: (entry: Entry) => boolean) =>

@@ -44,10 +44,10 @@ export interface EnginePorts extends JournalWriterPorts {
 
 export interface EngineOptions {
   /** Runs worked on at once. Each mostly waits for other systems; more than this only queues at the database. */
-  concurrency?: number;
+  concurrency: number;
   /** How long a claim lasts without a sign of life, ms. A replica that dies delays its runs by so much. */
-  claimFor?: number;
-  /** How often the database is asked for runs that other replicas created or woke, ms. */
+  claimFor: number;
+  /** How often the database is asked for runs that other replicas created or woke, ms; default a second. */
   pollEvery?: number;
 }
 
@@ -59,10 +59,7 @@ export interface Engine {
   wake(): void;
 }
 
-export function createEngine(ports: EnginePorts, options: EngineOptions = {}): Engine {
-  const concurrency = options.concurrency ?? 64;
-  const claimFor = options.claimFor ?? 30_000;
-  const pollEvery = options.pollEvery ?? 1_000;
+export function createEngine(ports: EnginePorts, { concurrency, claimFor, pollEvery = 1_000 }: EngineOptions): Engine {
   const claimant = { engine: ports.name, claimFor };
   const inHand = new Map<string, AbortController>();
   const working = new Set<Promise<void>>();
