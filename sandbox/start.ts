@@ -14,7 +14,6 @@ import { startKubernetes } from './kubernetes/server.ts';
 import { startBao } from './openbao/server.ts';
 import { type Page, startPager } from './pager.ts';
 import { Prometheus } from './prometheus/prometheus.ts';
-import type { RecordingRule } from './prometheus/recording.ts';
 import { startPrometheus } from './prometheus/server.ts';
 import { startSpire } from './spire.ts';
 import { World } from './world.ts';
@@ -55,7 +54,7 @@ export interface Sandbox {
     unsealSharesDirectory?: string;
   };
   spire: { url: string };
-  prometheus: { url: string; load(rules: readonly RecordingRule[]): void };
+  prometheus: { url: string } & Pick<Prometheus, 'addSteady' | 'addTarget' | 'knows' | 'load'>;
   alertmanager: { url: string; setWebhook(webhook: Webhook | undefined): void };
   gitea: { url: string; token: string };
   pager: { url: string; received(): Page[]; failNext(count: number): void };
@@ -158,7 +157,13 @@ async function startServers(systems: Systems, options: SandboxOptions, running: 
     kubernetes: { url: api.url, ...kubernetes },
     openbao: { pods, shares: cluster.shares, rootToken: cluster.rootToken, ...directory },
     spire: { url: spire.url },
-    prometheus: { url: query.url, load: (rules) => prometheus.load(rules) },
+    prometheus: {
+      url: query.url,
+      addSteady: (series) => prometheus.addSteady(series),
+      addTarget: (target, job) => prometheus.addTarget(target, job),
+      knows: (expr) => prometheus.knows(expr),
+      load: (rules) => prometheus.load(rules),
+    },
     alertmanager: { url: alerts.url, setWebhook },
     gitea: { url: gitea.url, token },
     pager: { url: pager.url, received: pager.received, failNext: pager.failNext },

@@ -150,7 +150,7 @@ describe('what is not in the subset', () => {
     ['{a=~".*"}', /at least one non-empty matcher/],
     ['up[5x]', /not a valid duration string|unexpected/],
     ['quantile_over_time(0.5, up[5m])', /unknown function with name "quantile_over_time"/],
-    ['up offset 5m', /unexpected "offset"/],
+    ['up @ 5', /unexpected "@"/],
     ['rate(up)', /expected type range vector in call to function "rate", got instant vector/],
     ['sum(up[5m])', /expected type instant vector in aggregation expression/],
     ['1 == 1', /comparisons between scalars must use BOOL/],

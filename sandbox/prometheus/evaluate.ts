@@ -37,7 +37,8 @@ function typeError(message: string): PromqlError {
   return new PromqlError(`unknown position: parse error: ${message}`);
 }
 
-function select(selector: Extract<Expression, { kind: 'selector' }>, database: Queryable, time: number): Value {
+function select(selector: Extract<Expression, { kind: 'selector' }>, database: Queryable, asked: number): Value {
+  const time = asked - (selector.offsetMs ?? 0);
   const found = database.select(selector.name, compileMatchers(selector.matchers));
   if (selector.rangeMs !== undefined) {
     const from = time - selector.rangeMs;

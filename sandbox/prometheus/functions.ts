@@ -122,9 +122,27 @@ export function callFunction(call: Call, args: Value[], time: number): Value {
       const quantile = expectType(call, args, 0, 'scalar').value;
       return { type: 'vector', samples: histogramQuantile(quantile, expectType(call, args, 1, 'vector').samples) };
     }
+    case 'label_replace':
+      return { type: 'vector', samples: labelReplace(call, args) };
     default:
       throw new PromqlError(`unknown position: parse error: unknown function with name "${name}"`);
   }
+}
+
+/** Where the whole of a label matches, another one is set from it; set to nothing, it goes. */
+function labelReplace(call: Call, args: Value[]): Sample[] {
+  const { samples } = expectType(call, args, 0, 'vector');
+  const [target = '', replacement = '', source = '', expression = ''] = [1, 2, 3, 4].map(
+    (at) => expectType(call, args, at, 'string').value,
+  );
+  const pattern = new RegExp(`^(?:${expression})$`, 's');
+  return samples.map((sample) => {
+    const match = pattern.exec(sample.labels[source] ?? '');
+    if (!match) return sample;
+    const { [target]: _, ...others } = sample.labels;
+    const value = replacement.replace(/\$(?:(\d+)|\{(\d+)\})/g, (_all, a, b) => match[Number(a ?? b)] ?? '');
+    return { labels: value === '' ? others : { ...others, [target]: value }, value: sample.value };
+  });
 }
 
 /** What an absent series is sure to have looked like: the labels it was asked for by equality. */

@@ -2,6 +2,7 @@
 import { RELEASED_MS, type World } from '../world.ts';
 import { Database, LOOKBACK_MS, seriesKey } from './database.ts';
 import { evaluate } from './evaluate.ts';
+import { HttpTarget, type SteadySeries, steadySamples } from './exporters.ts';
 import { Recording, type RecordingRule } from './recording.ts';
 import { type AlertingRule, fillTemplate, type RuleGroup, ruleGroups } from './rules.ts';
 import { type Sample, scrape } from './series.ts';
@@ -49,6 +50,9 @@ export class Prometheus {
   /** Where people reach it; known once it listens. */
   externalUrl = '';
   #nextScrape: number;
+  readonly #since: number;
+  #steady: readonly SteadySeries[] = [];
+  readonly #targets: HttpTarget[] = [];
 
   constructor(world: World, send: (alerts: PostedAlert[]) => void) {
     this.#world = world;
@@ -64,7 +68,8 @@ export class Prometheus {
     }));
     const now = world.clock.now();
     this.#nextScrape = now;
-    this.#scraped.backfill(scrape(world), now - RELEASED_MS, now);
+    this.#since = now - RELEASED_MS;
+    this.#scraped.backfill(scrape(world), this.#since, now);
   }
 
   /** How often it scrapes and evaluates, in seconds. */
@@ -77,9 +82,29 @@ export class Prometheus {
     const now = this.#world.clock.now();
     if (now < this.#nextScrape) return;
     this.#nextScrape = now + this.#world.pace.scrapeMs;
-    this.#scraped.append(now, [...scrape(this.#world), ...this.#alertSeries()]);
+    const others = this.#targets.flatMap((target) => target.samples(now));
+    const steady = steadySamples(this.#steady, this.#since, now);
+    this.#scraped.append(now, [...scrape(this.#world), ...steady, ...others, ...this.#alertSeries()]);
     this.database.tick(now);
     for (const { states } of this.groups) for (const state of states) this.#evaluate(state, now);
+  }
+
+  /** Scrapes a program from now on. */
+  addTarget(url: string, job: string): void {
+    this.#targets.push(new HttpTarget(url, job));
+  }
+
+  /** Scrapes these, too, and did so for as long as everything else. */
+  addSteady(series: readonly SteadySeries[]): void {
+    const now = this.#world.clock.now();
+    this.#steady = [...this.#steady, ...series];
+    this.#scraped.backfill(steadySamples(series, this.#since, now), this.#since, now);
+  }
+
+  /** Whether an expression gives anything at this moment. */
+  knows(expr: string): boolean {
+    const value = evaluate(parseQuery(expr), this.database, this.#world.clock.now());
+    return value.type === 'vector' && value.samples.length > 0;
   }
 
   /** As a reload with new rule files. The history of requests is what rules can be recorded over. */

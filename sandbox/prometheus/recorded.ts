@@ -97,6 +97,11 @@ export const RECORDED_QUERIES = [
   'sum_over_time(mem[2m:30s])',
   'avg_over_time(mem[3m:7s])',
   'max_over_time(mem{pod="a"}[1d:1m])',
+  'mem offset 1m',
+  'sum by (ns) (rate(requests_total[30s] offset 45s))',
+  'label_replace(mem, "zone", "$1-${1}", "ns", "(.*)")',
+  'label_replace(mem, "ns", "", "pod", "a|b")',
+  'label_replace(mem, "zone", "none", "pod", "z")',
   ...OVER_RANGE,
 ];
 

@@ -29,8 +29,8 @@ export class Recording implements Queryable {
   }
 
   /**
-   * Takes rules into use. What can be told of the past from what was scraped is recorded as if they had always run;
-   * that is said of nothing else. Rules outside of the subset of PromQL are left out.
+   * Takes rules into use. What can be told of the past from what was scraped, moment by moment, is recorded as if they had
+   * always run; that is said of nothing else. Rules outside of the subset of PromQL are left out.
    */
   load(rules: readonly RecordingRule[], from: number, now: number): void {
     this.#rules = rules.flatMap(({ record, expr, labels = {} }) => {
@@ -38,11 +38,15 @@ export class Recording implements Queryable {
       return expression === undefined ? [] : [{ record, labels, expression, database: new Database() }];
     });
     const recorded = new Set(rules.map(({ record }) => record));
-    const isThere = (name: string) => !recorded.has(name) && this.#scraped.select(name, () => true).length > 0;
-    const measured = this.#rules.filter(({ expression }) => {
+    const told = new Set<string>();
+    const isThere = (name: string) =>
+      recorded.has(name) ? told.has(name) : this.#scraped.select(name, () => true).length > 0;
+    const measured = this.#rules.filter(({ record, expression }) => {
       const read = selectorsIn(expression);
       const sumsRecorded = read.some(({ name = '', rangeMs }) => rangeMs !== undefined && recorded.has(name));
-      return !sumsRecorded && read.some(({ name = '' }) => isThere(name));
+      const canBeTold = !sumsRecorded && read.some(({ name = '' }) => isThere(name));
+      if (canBeTold) told.add(record);
+      return canBeTold;
     });
     for (let time = from; time < now; time += COARSE_STEP_MS) for (const rule of measured) this.#record(rule, time);
     this.#next = now;

@@ -21,7 +21,15 @@ export interface Matching {
 export type Expression =
   | { kind: 'number'; value: number }
   | { kind: 'string'; value: string }
-  | { kind: 'selector'; name: string | undefined; matchers: Matcher[]; rangeMs?: number; stepMs?: number }
+  | {
+      kind: 'selector';
+      name: string | undefined;
+      matchers: Matcher[];
+      rangeMs?: number;
+      stepMs?: number;
+      /** How long before the moment that is asked about. */
+      offsetMs?: number;
+    }
   | { kind: 'call'; name: string; args: Expression[] }
   | { kind: 'aggregate'; operator: string; grouping: Grouping; parameter?: Expression; argument: Expression }
   | { kind: 'negate'; argument: Expression }
@@ -57,6 +65,7 @@ export const FUNCTIONS = new Set([
   'last_over_time',
   'max_over_time',
   'min_over_time',
+  'label_replace',
   'rate',
   'round',
   'scalar',
@@ -258,13 +267,29 @@ class Parser {
     if (name === undefined && matchers.every(matchesEmpty)) {
       throw errorAt(start.at, 'vector selector must contain at least one non-empty matcher');
     }
-    if (!this.#accept('[')) return { kind: 'selector', name, matchers };
-    const token = this.#take();
-    const rangeMs = token.type === 'duration' ? parseDuration(token.text) : undefined;
-    if (rangeMs === undefined) throw errorAt(token.at, `not a valid duration string: "${token.text}"`);
+    if (!this.#accept('[')) return { kind: 'selector', name, matchers, ...this.#offset() };
+    const rangeMs = this.#duration();
     const stepMs = this.#step();
     this.#expect(']', 'range selector');
-    return { kind: 'selector', name, matchers, rangeMs, ...(stepMs === undefined ? {} : { stepMs }) };
+    return {
+      kind: 'selector',
+      name,
+      matchers,
+      rangeMs,
+      ...(stepMs === undefined ? {} : { stepMs }),
+      ...this.#offset(),
+    };
+  }
+
+  #offset(): { offsetMs: number } | undefined {
+    return this.#accept('offset') && { offsetMs: this.#duration() };
+  }
+
+  #duration(): number {
+    const token = this.#take();
+    const ms = token.type === 'duration' ? parseDuration(token.text) : undefined;
+    if (ms === undefined) throw errorAt(token.at, `not a valid duration string: "${token.text}"`);
+    return ms;
   }
 
   /** The step of a subquery, `[1h:5m]`; `:5m` reads like a name, which may begin with a colon. */

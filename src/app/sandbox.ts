@@ -3,21 +3,18 @@
  * talks to the sandbox's servers as it would to the real ones, by a configuration like any other.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../sandbox/start.ts';
 import { hashToken } from '../api/access.ts';
 import { systemClock } from '../clock.ts';
 import { CatalystError } from '../errors.ts';
 import { IntegrationsConfig } from '../integrations/all.ts';
-import { packageDirectory } from '../package-directory.ts';
-import { loadSloDocuments } from '../slo/documents.ts';
-import { sloGroups } from '../slo/rules.ts';
 import { type App, type AppOptions, startApp } from './app.ts';
 import { checkConfig, thisMachine } from './config.ts';
-import { filesUnder, handbookDirectory } from './document-files.ts';
 import { createDrills } from './drills.ts';
 import { writeCliFile } from './listen.ts';
+import { ourselves, ownDocuments, watchObjectives } from './sandbox-objectives.ts';
 
 export interface SandboxAppOptions extends Omit<AppOptions, 'config' | 'extraTokens' | 'drills'> {
   dataDir: string;
@@ -53,7 +50,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
   if (clock !== undefined) world.clock = clock;
   const sandbox = await startSandbox(world);
   try {
-    sandbox.prometheus.load(await objectiveRules());
+    await watchObjectives(sandbox.prometheus);
     const config = change(await configFor(sandbox, { dataDir, listen, secretsDir }));
     const tokens = { admin: newToken(), alertmanager: newToken() };
     const extraTokens: AppOptions['extraTokens'] = [
@@ -65,6 +62,7 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
       : {};
     const { drills: _wanted, ...appOptions } = options;
     const app = await startApp({ ...appOptions, ...offered, config, extraTokens, linksToItself: true });
+    sandbox.prometheus.addTarget(`${app.url}/metrics`, ourselves);
     // The path that handbook §12 prints.
     sandbox.alertmanager.setWebhook({
       url: `${app.url}/api/v1/repos/system/platform/actions/dispatches`,
@@ -92,21 +90,6 @@ export async function startSandboxApp(options: SandboxAppOptions): Promise<Sandb
     await forget();
     throw error;
   }
-}
-
-/** What its owners declare beside the handbook. */
-const ownDocuments = join(packageDirectory, 'sandbox', 'catalog');
-
-/** The recording rules of all objectives, as `render prometheus` writes them for a real Prometheus. */
-async function objectiveRules() {
-  const folders = [join(handbookDirectory, 'exporters'), join(handbookDirectory, 'slos'), ownDocuments];
-  const files = (await Promise.all(folders.map(filesUnder))).flat();
-  const texts = await Promise.all(
-    files.map(async (file) => ({ origin: { source: 'sandbox', file }, text: await readFile(file) })),
-  );
-  return loadSloDocuments(texts)
-    .slos.flatMap((slo) => sloGroups(slo).flatMap(({ rules }) => rules))
-    .filter((rule) => 'record' in rule);
 }
 
 const newToken = () => randomBytes(24).toString('hex');

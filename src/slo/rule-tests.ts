@@ -96,9 +96,14 @@ function value(expr: string, at: number, expected: number): ExprTest {
 }
 
 function sloTests(slo: Slo): RuleTest[] {
-  const example = slo.spec.example ?? latencyExample(slo);
+  const example = exampleOf(slo);
   const tests = example ? [burning(slo, example), idle(slo, example)] : [];
   return [...tests, noData(slo)];
+}
+
+/** Series that are firing and quiet: those of the document, or those that follow from the buckets of a latency. */
+export function exampleOf(slo: Slo): Example | undefined {
+  return slo.spec.example ?? latencyExample(slo);
 }
 
 /** Labels of ALERTS for each alert of an SLO but that for missing data. */

@@ -94,6 +94,15 @@ async function drill(browser: Browser, s: SandboxApp): Promise<void> {
   await page.screenshot({ path: join(docs, 'drill.png') });
 }
 
+/** How the objectives stand. */
+async function objectives(browser: Browser, s: SandboxApp): Promise<void> {
+  const page = await enter(browser, s, wide);
+  await page.goto('/slos');
+  await page.getByText('60 %').first().waitFor();
+  await settled(page);
+  await page.screenshot({ path: join(docs, 'slos.png') });
+}
+
 async function everyView(browser: Browser, s: SandboxApp): Promise<void> {
   const views = ['', 'incidents', 'runs', 'approvals', 'runbooks', 'slos', 'on-call', 'audit', 'handbook', 'drills'];
   for (const colorScheme of ['light', 'dark'] as const)
@@ -121,6 +130,7 @@ try {
   if (!process.argv.includes('--all')) await withSandbox('Approval', (s) => incident(browser, s));
   await withSandbox('Automatic', async (s) => {
     await drill(browser, s);
+    await objectives(browser, s);
     if (process.argv.includes('--all')) await everyView(browser, s);
   });
 } finally {
