@@ -197,7 +197,7 @@ const exampleExplanation = (
   runbook = 'openbao-sealed',
 ): RunbookExplanation => {
   const reading = { fact: 'spire.server.healthy', value: true, at: at - 1_000, took: 12 };
-  const sentence = 'It acted on this target 60s ago; the cooldown of 300s lasts until 2026-01-05T12:04:00.000Z.';
+  const sentence = 'It acted on this target 1m ago; the cooldown of 5m lasts until 2026-01-05T12:04:00.000Z.';
   return {
     at,
     verdict: 'Refuses',
@@ -251,7 +251,7 @@ function exampleIncidentRunbooks(type: string): IncidentRunbooks {
         success: shareOf(11, 12),
         health: { state: 'Good', sentence: '5 of its last 5 runs that acted were verified.' },
         lastRunAt: at,
-        suppressed: { reason: 'Cooldown', sentence: 'It acted on this target 60s ago.' },
+        suppressed: { reason: 'Cooldown', sentence: 'It acted on this target 1m ago.' },
         sentence: `It is triggered by ${type}.`,
         runbook: { resource, mode: 'Automatic' } as unknown as CompiledRunbook,
         lastRuns: [

@@ -15,7 +15,7 @@ const cli = (...argv: string[]) => t.cli(argv, {}, registry);
 test('a server says what it would do about an alert, with each fact, its value and its age', async () => {
   const { code, out } = await cli('runbook', 'explain', '--alert', 'a1');
   assert.equal(code, 0);
-  assert.match(out, /^Verdict: +It would not act\. Cooldown: It acted on this target 60s ago/m);
+  assert.match(out, /^Verdict: +It would not act\. Cooldown: It acted on this target 1m ago/m);
   assert.match(out, /^Considered: +openbao-sealed: It names OpenBaoSealed/m);
   assert.match(out, /^Facts:\n {2}FACT +VALUE +TOOK +AGE\n {2}spire\.server\.healthy +true +12ms +1\.0s$/m);
   assert.match(out, /^ {2}✗ cooldown: /m);

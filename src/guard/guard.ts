@@ -2,6 +2,7 @@
  * Guards: every reason not to act, as pure functions of values. Each returns a verdict; the first that blocks wins.
  */
 import type { CompiledRunbook } from '../catalog/compiled-runbook.ts';
+import { formatDuration } from '../catalog/duration.ts';
 import type { Effect } from '../integrations/contract.ts';
 
 export type GuardReason = 'Cooldown' | 'TooManyRuns' | 'BudgetExhausted' | 'BudgetUnknown';
@@ -48,12 +49,12 @@ function cooldown({ now, limits, history }: GuardInput): GuardVerdict {
   const since = last.endedAt ?? now;
   const free = since + limits.cooldown;
   if (now >= free)
-    return { guard, verdict: 'Pass', sentence: `It last acted on this target ${seconds(now - since)} ago.` };
+    return { guard, verdict: 'Pass', sentence: `It last acted on this target ${said(now - since)} ago.` };
   return {
     guard,
     verdict: 'Block',
     reason: 'Cooldown',
-    sentence: `It acted on this target ${seconds(now - since)} ago; the cooldown of ${seconds(limits.cooldown)} lasts until ${new Date(free).toISOString()}.`,
+    sentence: `It acted on this target ${said(now - since)} ago; the cooldown of ${said(limits.cooldown)} lasts until ${new Date(free).toISOString()}.`,
   };
 }
 
@@ -61,7 +62,7 @@ function runsPerWindow({ now, limits, history }: GuardInput): GuardVerdict {
   const guard = 'maxRuns';
   const { count, per } = limits.maxRuns;
   const recent = history.filter((run) => run.actedAt > now - per).length;
-  const sentence = `It acted on this target ${recent} of at most ${count} times in ${seconds(per)}.`;
+  const sentence = `It acted on this target ${recent} of at most ${count} times in ${said(per)}.`;
   return recent < count
     ? { guard, verdict: 'Pass', sentence }
     : { guard, verdict: 'Block', reason: 'TooManyRuns', sentence };
@@ -83,6 +84,7 @@ function budget({ effects, budget: spent }: GuardInput): GuardVerdict {
   return { guard, verdict: spent.ratio >= budgetWarning ? 'Warn' : 'Pass', sentence };
 }
 
-function seconds(ms: number): string {
-  return `${Math.round(ms / 1000)}s`;
+/** A length of time as people say it; nobody needs its milliseconds. */
+function said(ms: number): string {
+  return formatDuration(Math.round(ms / 1000) * 1000);
 }

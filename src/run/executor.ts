@@ -6,6 +6,7 @@
  */
 
 import type { CompiledCall, CompiledRunStep } from '../catalog/compiled-runbook.ts';
+import { formatDuration } from '../catalog/duration.ts';
 import type { Clock } from '../clock.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { blockingVerdict, evaluateGuards } from '../guard/guard.ts';
@@ -152,7 +153,7 @@ class Executor {
       case 'startWait': {
         const step = this.#step(move.index, 'wait');
         if (await this.#skips('steps', move.index, step)) return undefined;
-        return this.#append('WaitStarted', `Waits ${step.wait / 1000}s.`, {
+        return this.#append('WaitStarted', `Waits ${formatDuration(step.wait)}.`, {
           index: move.index,
           until: this.#now() + step.wait,
         });

@@ -72,7 +72,7 @@ export async function insertRun(db: Database, id: string, change: Partial<Insert
     state: 'Ended' as const,
     outcome: 'Succeeded' as const,
     reason: 'Verified',
-    sentence: 'It has held for 60s.',
+    sentence: 'It has held for 1m.',
     created_at: minutesAfterNoon(0),
     acted_at: minutesAfterNoon(0),
     ended_at: minutesAfterNoon(2),

@@ -29,7 +29,7 @@ async function seeded() {
     resolved_at: minutesAfterNoon(30),
     resolved_by: 'engine',
     resolved_how: 'Verified',
-    resolution: 'openbao.status.sealed == false has held for 60s.',
+    resolution: 'openbao.status.sealed == false has held for 1m.',
     escalated_at: minutesAfterNoon(15),
   });
   await insertIncident(db, 'i0', {
@@ -91,7 +91,7 @@ async function seeded() {
     {
       at: noon + 4 * minute,
       kind: 'StepSucceeded',
-      sentence: 'openbao.status.sealed == false has held for 60s.',
+      sentence: 'openbao.status.sealed == false has held for 1m.',
       data: { phase: 'steps', index: 1, result: null, target: null, readings: [reading] },
     },
     {

@@ -153,5 +153,5 @@ test('a guard that holds one back puts it last', async () => {
   const last = found?.items.at(-1);
   assert.equal(last?.name, 'openbao-sealed');
   assert.equal(last?.suppressed?.reason, 'Cooldown');
-  assert.match(last?.sentence ?? '', /acted on this target 60s ago/);
+  assert.match(last?.sentence ?? '', /acted on this target 1m ago/);
 });

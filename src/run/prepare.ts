@@ -3,6 +3,7 @@
  * done, does any guard object, do the preconditions hold. Reads only; may be done again from the start at any time.
  */
 import type { CompiledRunStep, CompiledStep, CompiledVerifyStep } from '../catalog/compiled-runbook.ts';
+import { formatDuration } from '../catalog/duration.ts';
 import type { Mode } from '../catalog/kinds/runbook.ts';
 import type { Check, FactReader, FactReading, Scope } from '../check/check.ts';
 import { CatalystError, messageOf } from '../errors.ts';
@@ -303,11 +304,11 @@ export function sayingOf({ name, check }: Pick<CompiledVerifyStep, 'name' | 'che
 function describeStep(step: Exclude<CompiledStep, CompiledRunStep>): string {
   switch (step.kind) {
     case 'verify': {
-      const hold = step.for > 0 ? ` for ${step.for / 1000}s,` : '';
-      return `Verify ${sayingOf(step)}: true${hold} within ${step.within / 1000}s.`;
+      const hold = step.for > 0 ? ` for ${formatDuration(step.for)},` : '';
+      return `Verify ${sayingOf(step)}: true${hold} within ${formatDuration(step.within)}.`;
     }
     case 'wait':
-      return `Wait ${step.wait / 1000}s.`;
+      return `Wait ${formatDuration(step.wait)}.`;
     case 'approve':
       return `Ask a ${step.role} to approve${step.reason ? `: ${step.reason}` : '.'}`;
   }

@@ -1,5 +1,6 @@
 /** What a failed try of a step means: whether its effect is certain, and whether and when it is tried again. Pure. */
 import type { CompiledRunStep } from '../catalog/compiled-runbook.ts';
+import { formatDuration } from '../catalog/duration.ts';
 import { CatalystError } from '../errors.ts';
 import type { Reason } from './reasons.ts';
 
@@ -44,5 +45,7 @@ function askedToWait(error: unknown): number {
 }
 
 export function timeoutError(step: CompiledRunStep, cause: unknown): CatalystError {
-  return new CatalystError('TimedOut', `${step.call.action.name} took longer than ${step.timeout / 1000}s.`, { cause });
+  return new CatalystError('TimedOut', `${step.call.action.name} took longer than ${formatDuration(step.timeout)}.`, {
+    cause,
+  });
 }

@@ -75,9 +75,6 @@ test('it says what it saw', () => {
     'light == 1 holds.',
   ]);
   assert.deepEqual(sentences(see(70_000, true)), ['light == 1 has held for 10s.', undefined]);
-  assert.deepEqual(sentences(watch(10_000)(120_000, false)), [
-    'light == 1 did not hold for 10s within 120s.',
-    undefined,
-  ]);
+  assert.deepEqual(sentences(watch(10_000)(120_000, false)), ['light == 1 did not hold for 10s within 2m.', undefined]);
   assert.deepEqual(sentences(watch(0)(120_000, 'unknown')), ['away', undefined]);
 });

@@ -1,5 +1,6 @@
 /** What one look at a verification means: whether it holds, whether it has held long enough, and when to look again. Pure. */
 import type { CompiledVerifyStep } from '../catalog/compiled-runbook.ts';
+import { formatDuration } from '../catalog/duration.ts';
 import type { Entry, Evidence, StepState } from './journal.ts';
 import { sayingOf } from './prepare.ts';
 
@@ -31,7 +32,7 @@ export function afterLook(
 
   // "Held without a break" cannot be said of a time in which nobody looked: the watch starts anew.
   if (since !== undefined && lastObserved !== undefined && now - lastObserved > longestGap(step)) {
-    const sentence = `Nobody looked for ${Math.round((now - lastObserved) / 1000)}s; the watch starts anew.`;
+    const sentence = `Nobody looked for ${formatDuration(Math.round((now - lastObserved) / 1000) * 1000)}; the watch starts anew.`;
     entries.push({ at: now, kind: 'VerifyBroke', sentence, data: { index, readings: [] } });
     since = undefined;
   }
@@ -46,14 +47,14 @@ export function afterLook(
   }
 
   if (since !== undefined && now - since >= step.for) {
-    const sentence = step.for > 0 ? `${saying} has held for ${step.for / 1000}s.` : `${saying} holds.`;
+    const sentence = step.for > 0 ? `${saying} has held for ${formatDuration(step.for)}.` : `${saying} holds.`;
     const data = { phase: 'steps', index, result: null, target: null, readings } as const;
     return { entries: [...entries, { at: now, kind: 'StepSucceeded', sentence, data }], again: undefined };
   }
   const deadline = state.deadline ?? now;
   if (now >= deadline) {
-    const time = step.for > 0 ? ` for ${step.for / 1000}s` : '';
-    const sentence = evidence.error ?? `${saying} did not hold${time} within ${step.within / 1000}s.`;
+    const time = step.for > 0 ? ` for ${formatDuration(step.for)}` : '';
+    const sentence = evidence.error ?? `${saying} did not hold${time} within ${formatDuration(step.within)}.`;
     const reason = 'VerificationFailed';
     const data = { phase: 'steps', index, reason, certain: true, retryAt: null, readings } as const;
     return { entries: [...entries, { at: now, kind: 'StepFailed', sentence, data }], again: undefined };
