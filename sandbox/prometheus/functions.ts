@@ -2,7 +2,7 @@
 
 import { seriesKey } from './database.ts';
 import type { Labels, Sample } from './series.ts';
-import { type Expression, PromqlError } from './syntax.ts';
+import { type Expression, PromqlError, wholePattern } from './syntax.ts';
 import { type RangeSeries, TYPE_NAMES, type Value, withoutName } from './value.ts';
 
 type Call = Extract<Expression, { kind: 'call' }>;
@@ -135,7 +135,7 @@ function labelReplace(call: Call, args: Value[]): Sample[] {
   const [target = '', replacement = '', source = '', expression = ''] = [1, 2, 3, 4].map(
     (at) => expectType(call, args, at, 'string').value,
   );
-  const pattern = new RegExp(`^(?:${expression})$`, 's');
+  const pattern = wholePattern(expression);
   return samples.map((sample) => {
     const match = pattern.exec(sample.labels[source] ?? '');
     if (!match) return sample;

@@ -62,10 +62,10 @@ export const FUNCTIONS = new Set([
   'histogram_quantile',
   'increase',
   'irate',
+  'label_replace',
   'last_over_time',
   'max_over_time',
   'min_over_time',
-  'label_replace',
   'rate',
   'round',
   'scalar',
@@ -321,15 +321,20 @@ class Parser {
   }
 }
 
+/** A regular expression as Prometheus means it: of the whole text. */
+export function wholePattern(expression: string, at = 0): RegExp {
+  try {
+    return new RegExp(`^(?:${expression})$`, 's');
+  } catch {
+    throw errorAt(at, `error parsing regexp: ${expression}`);
+  }
+}
+
 function compileMatcher({ operator, value }: Matcher, at = 0): (text: string) => boolean {
   if (operator === '=') return (text) => text === value;
   if (operator === '!=') return (text) => text !== value;
-  try {
-    const pattern = new RegExp(`^(?:${value})$`, 's');
-    return operator === '=~' ? (text) => pattern.test(text) : (text) => !pattern.test(text);
-  } catch {
-    throw errorAt(at, `error parsing regexp: ${value}`);
-  }
+  const pattern = wholePattern(value, at);
+  return operator === '=~' ? (text) => pattern.test(text) : (text) => !pattern.test(text);
 }
 
 /** The matchers of a selector as a test of labels. */

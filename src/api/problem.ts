@@ -107,7 +107,7 @@ function sentenceOf(validation: NonNullable<FastifyError['validation']>): string
   return path === '' ? what : `${path} ${what}`;
 }
 
-export function sendProblem(error: CatalystError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function sendProblem(error: CatalystError, request: Asked, reply: FastifyReply): FastifyReply {
   if (error.status === 503) reply.header('retry-after', String(retryAfterSeconds));
   if (error.status === 401) reply.header('www-authenticate', 'Bearer realm="catalyst-sre"');
   return reply.code(error.status).type(problemType).send(problemOf(error, request));
@@ -115,8 +115,7 @@ export function sendProblem(error: CatalystError, request: FastifyRequest, reply
 
 /** For what is wrong before a route is found: no hook has seen the request, and nobody knows whether its path is secret. */
 export function sendEarlyProblem(thrown: Error, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const problem = problemOf(toCatalystError(thrown), { id: request.id, url: '*' });
-  return reply.code(problem.status).headers(commonHeaders(request.id)).type(problemType).send(problem);
+  return sendProblem(toCatalystError(thrown), { id: request.id, url: '*' }, reply.headers(commonHeaders(request.id)));
 }
 
 /**

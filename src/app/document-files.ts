@@ -1,6 +1,8 @@
 /** Where documents lie on this machine. */
+import { readFileSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { SourceText } from '../catalog/lint.ts';
 import { CatalystError, messageOf } from '../errors.ts';
 import { packageDirectory } from '../package-directory.ts';
 
@@ -22,4 +24,11 @@ export async function filesUnder(path: string): Promise<string[]> {
       hint: 'Give a file or a folder of YAML documents.',
     });
   }
+}
+
+/** The texts of those files. @param nameOf what a file is called in a problem */
+export async function textsUnder(paths: readonly string[], nameOf = (file: string) => file): Promise<SourceText[]> {
+  const files = (await Promise.all(paths.map(filesUnder))).flat();
+  // Two hundred small files are there sooner than their promises; nobody waits but a command, or a sandbox that starts.
+  return files.map((file) => ({ origin: { source: 'files', file: nameOf(file) }, text: readFileSync(file) }));
 }

@@ -1,5 +1,4 @@
 /** The objectives of the pocket Sovereign: the handbook's and its owners', all of them measured. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SteadySeries } from '../../sandbox/prometheus/exporters.ts';
 import type { Sandbox } from '../../sandbox/start.ts';
@@ -7,10 +6,10 @@ import { packageDirectory } from '../package-directory.ts';
 import { write } from '../slo/decimal.ts';
 import { loadSloDocuments } from '../slo/documents.ts';
 import { parsePromQl, selectorsOf } from '../slo/promql.ts';
-import { exampleOf } from '../slo/rule-tests.ts';
+import { exampleOf, growth } from '../slo/rule-tests.ts';
 import { sloGroups } from '../slo/rules.ts';
 import type { Slo } from '../slo/slo.ts';
-import { filesUnder, handbookDirectory } from './document-files.ts';
+import { handbookDirectory, textsUnder } from './document-files.ts';
 
 /** What its owners declare beside the handbook. */
 export const ownDocuments = join(packageDirectory, 'sandbox', 'catalog');
@@ -23,7 +22,7 @@ export const ourselves = 'catalyst-sre';
  */
 export async function watchObjectives(prometheus: Sandbox['prometheus']): Promise<void> {
   const slos = await objectives();
-  const isMeasured = (slo: Slo) => slo.indicator.base.slice(0, 1).some(({ expr }) => prometheus.knows(expr));
+  const isMeasured = ({ indicator: { base } }: Slo) => base[0] !== undefined && prometheus.knows(base[0].expr);
   const others = slos.filter((slo) => slo.spec.service !== ourselves && !isMeasured(slo));
   prometheus.addSteady(others.flatMap(usualSeries));
   prometheus.load(
@@ -33,11 +32,7 @@ export async function watchObjectives(prometheus: Sandbox['prometheus']): Promis
 
 async function objectives(): Promise<readonly Slo[]> {
   const folders = [join(handbookDirectory, 'exporters'), join(handbookDirectory, 'slos'), ownDocuments];
-  const files = (await Promise.all(folders.map(filesUnder))).flat();
-  const texts = await Promise.all(
-    files.map(async (file) => ({ origin: { source: 'sandbox', file }, text: await readFile(file) })),
-  );
-  return loadSloDocuments(texts).slos;
+  return loadSloDocuments(await textsUnder(folders)).slos;
 }
 
 /** The quiet series of an objective's example, with as much of the firing ones as uses up some of its budget. */
@@ -45,7 +40,7 @@ export function usualSeries(slo: Slo): SteadySeries[] {
   const bad = usedShare(slo.name) * Number(write(slo.budget));
   return (exampleOf(slo) ?? []).flatMap(({ series, quiet, firing }): SteadySeries[] => {
     const labels = labelsOf(series);
-    const [usual, wrong] = [perMinute(quiet), perMinute(firing)];
+    const [usual, wrong] = [growth(quiet), growth(firing)];
     if (usual !== undefined) return [{ labels, perSecond: (usual * (1 - bad) + (wrong ?? 0) * bad) / 60 }];
     return quiet === 'absent' ? [] : [{ labels, value: Number(quiet) }];
   });
@@ -55,11 +50,6 @@ export function usualSeries(slo: Slo): SteadySeries[] {
 function usedShare(name: string): number {
   const sum = [...name].reduce((sum, letter) => sum + letter.charCodeAt(0), 0);
   return 0.05 + (sum % 13) / 20;
-}
-
-function perMinute(phase: string | number): number | undefined {
-  const text = String(phase);
-  return text.endsWith('/m') ? Number(text.slice(0, -2)) : undefined;
 }
 
 /** `name{label="value"}` as labels, the name among them. */

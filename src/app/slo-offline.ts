@@ -1,8 +1,6 @@
 /** What the command line does about SLOs without a server: generating files, linting, explaining, testing. */
-import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Exporter } from '../catalog/kinds/exporter.ts';
-import type { SourceText } from '../catalog/lint.ts';
 import { byPlace } from '../catalog/order.ts';
 import type { Problem } from '../catalog/resource.ts';
 import type { LintReport, RenderOptions, RenderReport, SloExplanation, TestReport } from '../cli/registry.ts';
@@ -18,7 +16,7 @@ import { readSloth } from '../slo/imports/sloth.ts';
 import { prometheusFiles } from '../slo/prometheus-files.ts';
 import { ruleUnits } from '../slo/rule-unit.ts';
 import { lintSloDocuments } from '../slo/slo-lint.ts';
-import { filesUnder, handbookDirectory } from './document-files.ts';
+import { handbookDirectory, textsUnder } from './document-files.ts';
 
 /** Folders of the handbook that say something about alerting. */
 const handbookFolders = ['exporters', 'slos', 'alerts', 'runbooks', 'incident-types'];
@@ -30,19 +28,13 @@ interface Read {
   problems: readonly Problem[];
 }
 
-async function textsOf(paths: readonly string[], nameOf: (file: string) => string): Promise<SourceText[]> {
-  const files = (await Promise.all(paths.map(filesUnder))).flat();
-  // Nothing else goes on in a command, and two hundred small files are there sooner than their promises.
-  return files.map((file) => ({ origin: { source: 'files', file: nameOf(file) }, text: readFileSync(file) }));
-}
-
 /** The handbook's documents, and those under the paths before them, with everything that is wrong. */
 async function read(paths: readonly string[]): Promise<Read> {
-  const handbook = await textsOf(
+  const handbook = await textsUnder(
     handbookFolders.map((folder) => join(handbookDirectory, folder)),
     (file) => relative(join(handbookDirectory, '..'), file),
   );
-  const own = await textsOf(paths, (file) => file);
+  const own = await textsUnder(paths);
   const configurations = own.filter(({ text }) => isAlertmanagerConfiguration(String(text)));
   const texts = [...handbook, ...own.filter((text) => !configurations.includes(text))];
   const documents = loadSloDocuments(texts, [readSloth, readOpenSlo]);

@@ -14,9 +14,12 @@ export function parseDuration(text: string): number | undefined {
   return total <= longestDuration ? total : undefined;
 }
 
-/** The shortest way to write so many milliseconds: `90000` is `1m30s`. */
-export function formatDuration(ms: number): string {
-  let rest = Math.round(ms);
+/**
+ * The shortest way to write so many milliseconds: `90000` is `1m30s`.
+ * @param to what it is rounded to, ms
+ */
+export function formatDuration(ms: number, to = 1): string {
+  let rest = Math.round(ms / to) * to;
   let text = '';
   for (const [unit, size] of Object.entries(units)) {
     const amount = Math.floor(rest / size);

@@ -86,5 +86,5 @@ function budget({ effects, budget: spent }: GuardInput): GuardVerdict {
 
 /** A length of time as people say it; nobody needs its milliseconds. */
 function said(ms: number): string {
-  return formatDuration(Math.round(ms / 1000) * 1000);
+  return formatDuration(ms, 1_000);
 }

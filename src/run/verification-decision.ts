@@ -32,7 +32,7 @@ export function afterLook(
 
   // "Held without a break" cannot be said of a time in which nobody looked: the watch starts anew.
   if (since !== undefined && lastObserved !== undefined && now - lastObserved > longestGap(step)) {
-    const sentence = `Nobody looked for ${formatDuration(Math.round((now - lastObserved) / 1000) * 1000)}; the watch starts anew.`;
+    const sentence = `Nobody looked for ${formatDuration(now - lastObserved, 1_000)}; the watch starts anew.`;
     entries.push({ at: now, kind: 'VerifyBroke', sentence, data: { index, readings: [] } });
     since = undefined;
   }

@@ -31,7 +31,7 @@ export function explainSlo(slo: Slo): SloExplanation {
     );
   for (const { factor, long, short, severity } of pairs)
     sentences.push(
-      `${slo.burnAlert} (${severity}) fires when more than ${percent(times(decimal(factor), budget))} are bad over ${formatDuration(long)} and over ${formatDuration(short)}: ${factor} times the budget, which would last ${formatDuration(Math.round(window / Number(factor) / 60_000) * 60_000)}.`,
+      `${slo.burnAlert} (${severity}) fires when more than ${percent(times(decimal(factor), budget))} are bad over ${formatDuration(long)} and over ${formatDuration(short)}: ${factor} times the budget, which would last ${formatDuration(window / Number(factor), 60_000)}.`,
     );
   if (pairs.length > 0) sentences.push(`On a budget alert: ${answer(spec.burnRate ?? {})}`);
   sentences.push(

@@ -57,6 +57,12 @@ export function ruleTests(unit: RuleUnit): RuleTestFile {
 /** Minutes of quiet before: a rate has its samples, and a false alarm would show. */
 const before = 20;
 
+/** How much a series grows in a minute, where its phase is written so: `60/m`. */
+export function growth(phase: string | number): number | undefined {
+  const text = String(phase);
+  return text.endsWith('/m') ? Number(text.slice(0, -2)) : undefined;
+}
+
 /** A timeline of phases, each so many minutes long. */
 function timeline(series: readonly ExampleSeries[], phases: readonly [Phase, number][]): InputSeries[] {
   return series.map((one) => {
@@ -64,12 +70,12 @@ function timeline(series: readonly ExampleSeries[], phases: readonly [Phase, num
     let last: number | undefined;
     for (const [phase, minutes] of phases) {
       const text = String(phase === 'idle' ? (one.idle ?? one.quiet) : one[phase]);
+      const step = growth(text);
       if (text === 'absent') {
         // Ends a series at once instead of after the five minutes for which Prometheus goes on showing it.
         parts.push(last === undefined ? `_x${minutes}` : `stale _x${minutes - 1}`);
         last = undefined;
-      } else if (text.endsWith('/m')) {
-        const step = Number(text.slice(0, -2));
+      } else if (step !== undefined) {
         const from: number = (last ?? 0) + (last === undefined ? 0 : step);
         parts.push(`${from}+${step}x${minutes - 1}`);
         last = from + step * (minutes - 1);

@@ -95,7 +95,7 @@ function groupSentence(by: readonly string[]): string {
 function burnAlert(slo: Slo, { factor, long, short, severity }: Slo['pairs'][number]): AlertingRule {
   const limit = write(times(decimal(factor), slo.budget));
   const over = (window: number) => `${recorded(`error_ratio:${windowText(window)}`, slo.name)} > ${limit}`;
-  const gone = formatDuration(Math.round(slo.window / Number(factor) / 60_000) * 60_000);
+  const gone = formatDuration(slo.window / Number(factor), 60_000);
   const summary = `${slo.spec.title} burns its error budget ${factor} times too fast: all of it goes in ${gone}${groupSentence(slo.by)}`;
   return {
     alert: slo.burnAlert,
